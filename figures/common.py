@@ -1,0 +1,105 @@
+"""What the figures share: claims, random streams, one style, and the three kinds of panel."""
+
+from typing import NamedTuple
+from zlib import crc32
+
+import matplotlib
+import numpy as np
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from scoremin import GaussianMixture
+
+# Okabe and Ito's colours, told apart by colour-blind readers too.
+BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
+GREY, DARK = "#999999", "#333333"
+
+matplotlib.rcParams.update({
+    "font.size": 9, "axes.titlesize": 9, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7,
+    "legend.fontsize": 7.5, "legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6, "lines.linewidth": 1.4,
+    "lines.markersize": 4, "axes.prop_cycle": matplotlib.cycler(color=[BLUE, ORANGE, GREEN, RED, SKY, PURPLE]),
+})
+
+MIXTURE = GaussianMixture([0.5, 0.5], [[2, 2], [-2, -2]], [[[1, 0.5], [0.5, 1]], [[1, -0.5], [-0.5, 1]]])
+
+
+class Claim(NamedTuple):
+    """A number the figure shows, and the bounds it must keep: low <= value <= high.
+
+    None is no bound on that side; without any bound the number is a measurement, not a claim."""
+
+    text: str
+    value: float
+    low: float | None
+    high: float | None
+
+    @property
+    def holds(self):
+        return bool((self.low is None or self.low <= self.value) and (self.high is None or self.value <= self.high))
+
+
+def stream(seed, name):
+    """The random generator of one figure, or of one part of it: independent for every name."""
+    return np.random.default_rng([seed, crc32(name.encode())])
+
+
+def scaled(n, budget, least=10):
+    """n steps or points at budget 1, fewer at less."""
+    return max(least, round(n * budget))
+
+
+def ticker(progress, n, label):
+    """A sampler's callback that advances a progress bar of n steps."""
+    bar = iter(progress(range(n), label))
+    return lambda i, x: next(bar, None)
+
+
+def normal(rng, x):
+    """Standard normal noise of x's shape and dtype."""
+    return rng.standard_normal(x.shape, x.dtype)
+
+
+def canvas(rows, columns, height, **options):
+    """A figure 8 inches wide, about the width of a README page, and its axes."""
+    fig = Figure(figsize=(8, height), layout="constrained")
+    return fig, fig.subplots(rows, columns, **options)
+
+
+def save(fig, out):
+    """Write the PNG; its bytes depend on the drawing alone."""
+    fig.savefig(out, format="png", dpi=160, metadata={"Software": None})
+
+
+def plane(ax, title, box, labels=True):
+    """A square panel of the (x₁, x₂) plane, |x| <= box."""
+    ax.set(title=title, xlim=(-box, box), ylim=(-box, box), aspect="equal")
+    if labels:
+        ax.set(xlabel="$x_1$", ylabel="$x_2$")
+
+
+def grid(box, n):
+    """The n·n points of a regular grid over [−box, box]², (n·n,2)."""
+    axis = np.linspace(-box, box, n)
+    return np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+
+
+def draw_points(ax, x, color=BLUE, size=1.5, alpha=0.5):
+    """Samples as dots."""
+    ax.scatter(*x.T, s=size, color=color, alpha=alpha, linewidths=0)
+
+
+def draw_field(ax, score, box, color=DARK, n=15, longest=6.0):
+    """Score vectors on a grid, at the same scale in every panel, shortened to at most longest."""
+    x = grid(0.93 * box, n)
+    s = score(x)
+    s = s * np.minimum(1, longest / np.maximum(np.linalg.norm(s, axis=1, keepdims=True), 1e-9))
+    ax.quiver(*x.T, *s.T, color=color, angles="xy", scale_units="xy", scale=longest * n / (1.9 * box),
+              width=0.006, headwidth=4, headlength=5, headaxislength=4.5)
+
+
+def draw_map(fig, ax, value, box, label, n=121, norm=None, cmap="viridis"):
+    """A scalar function of x as colours, with its bar."""
+    image = ax.imshow(value(grid(box, n)).reshape(n, n), origin="lower", extent=(-box, box, -box, box),
+                      cmap=cmap, norm=norm or LogNorm(), interpolation="bilinear")
+    fig.colorbar(image, ax=ax, label=label, shrink=0.8)

@@ -1,0 +1,57 @@
+"""Input checks, shared by every chapter; a reader of the mathematics may skip this page.
+
+A public function checks what it is given once, at its entry, and raises ValueError naming the
+argument, what came and what is wanted. float32 and float64 pass through, everything else becomes
+float64: on integer arrays autograd's gradients would be silently wrong. A value that autograd is
+tracing was checked where it entered and passes through untouched.
+"""
+
+import numpy as np
+from autograd.extend import Box
+
+
+def floats(x):
+    """x as an array of float32 or float64."""
+    x = np.asarray(x)
+    return x if x.dtype in (np.float32, np.float64) else x.astype(float)
+
+
+def points(name, x, width=None):
+    """x as a finite float array (N, d) with N > 0; d = width where it is given."""
+    if isinstance(x, Box):
+        return x
+    x = floats(x)
+    if x.ndim != 2 or x.size == 0 or x.shape[1] != (width or x.shape[1]):
+        raise ValueError(f"{name} has shape {x.shape}; want (N, {width or 'd'}) with N > 0")
+    if not np.isfinite(x).all():
+        raise ValueError(f"{name} holds NaN or infinity; want finite numbers")
+    return x
+
+
+def same_rows(name, x, like, stacked=False):
+    """x as a finite float array of like's shape and dtype; (M, *like.shape) too where stacked."""
+    x = x if isinstance(x, Box) else floats(x)
+    lead = x.shape[:1] if stacked and x.ndim == 3 else ()
+    if x.shape != lead + like.shape or x.size == 0:
+        wanted = f"{like.shape}" + (f" or (M, {like.shape[0]}, {like.shape[1]})" if stacked else "")
+        raise ValueError(f"{name} has shape {x.shape}; want {wanted}, as x has shape {like.shape}")
+    if not isinstance(x, Box) and not np.isfinite(x).all():
+        raise ValueError(f"{name} holds NaN or infinity; want finite numbers")
+    return x.astype(like.dtype, copy=False) if not isinstance(x, Box) else x
+
+
+def positive(name, value):
+    """value as a Python float > 0, which leaves the dtype of any array it meets alone."""
+    if np.ndim(value) or not 0 < value < np.inf:
+        raise ValueError(f"{name} is {value!r}; want one finite number > 0")
+    return float(value)
+
+
+def noise_levels(name, sigma, x):
+    """sigma, one number > 0 or (N,) of them, as a column (N, 1) of x's dtype."""
+    sigma = np.asarray(sigma, dtype=x.dtype)
+    if sigma.shape not in ((), (len(x),)):
+        raise ValueError(f"{name} has shape {sigma.shape}; want one number or ({len(x)},), one per row of x")
+    if not (np.isfinite(sigma) & (sigma > 0)).all():
+        raise ValueError(f"{name} runs from {sigma.min()} to {sigma.max()}; want finite numbers > 0")
+    return np.broadcast_to(sigma.reshape(-1, 1), (len(x), 1))

@@ -1,0 +1,117 @@
+"""Data: a Gaussian mixture whose density, score and samples are exact, and 2-D toy sets.
+
+The mixture is the yardstick of the whole package: every claim about a learned score is checked
+against its closed form. x is (N, d); there are K components.
+
+    (MIX.1)  p(x) = Σ_k w_k N(x; μ_k, Σ_k),   w_k > 0,  Σ_k w_k = 1
+    (MIX.2)  log N(x; μ, Σ) = −½ (x−μ)ᵀ Σ⁻¹ (x−μ) − ½ log det Σ − (d/2) log 2π
+
+The factor d in the last term is easily forgotten; the density then integrates to (2π)^((d−1)/2).
+For the score, ∇p = Σ_k w_k N_k ∇log N_k; divide by p and name the ratios r_k:
+
+    (MIX.3)  r_k(x) = w_k N(x; μ_k, Σ_k) / p(x)            responsibilities, Σ_k r_k = 1
+    (MIX.4)  ∇log p(x) = −Σ_k r_k(x) Σ_k⁻¹ (x−μ_k)
+
+Adding independent noise adds covariances, so the noisy data x + σz, z ~ N(0, I), have the density
+
+    (MIX.5)  q_σ(x) = Σ_k w_k N(x; μ_k, Σ_k + σ²I)
+
+which is what denoising (DSM) learns. Far out every N_k underflows, so sums of exponentials are
+taken after subtracting the largest exponent:
+
+    (MIX.6)  log Σ_k exp a_k = m + log Σ_k exp(a_k − m),   m = max_k a_k
+
+This holds for any m, so m counts as a constant when differentiating.
+"""
+
+import autograd.numpy as np
+from autograd.extend import notrace_primitive
+
+from .checks import floats, points, positive
+
+
+@notrace_primitive
+def row_max(a):
+    """The largest entry of each row, (N,K) -> (N,1), a constant to autograd."""
+    return np.max(a, axis=-1, keepdims=True)
+
+
+def log_sum_exp(a):
+    """log Σ exp over the last axis, (N,K) -> (N,), for any size of a."""
+    m = row_max(a)                                                           # (N,1)
+    return m[..., 0] + np.log(np.sum(np.exp(a - m), axis=-1))                # (N,)  (MIX.6)
+
+
+class GaussianMixture:
+    """Σ_k w_k N(μ_k, Σ_k): weights (K,), means (K,d), covs (K,d,d), which must be symmetric and
+    positive definite. Raises ValueError otherwise."""
+
+    def __init__(self, weights, means, covs):
+        self.weights, self.means, self.covs = floats(weights), points("means", means), floats(covs)
+        K, d = self.means.shape
+        if self.weights.shape != (K,) or not (self.weights > 0).all() or abs(self.weights.sum() - 1) > 1e-6:
+            raise ValueError(f"weights are {self.weights}; want {K} numbers > 0 that sum to 1, one per mean")
+        if self.covs.shape != (K, d, d) or not np.allclose(self.covs, self.covs.transpose(0, 2, 1)):
+            raise ValueError(f"covs have shape {self.covs.shape}; want ({K}, {d}, {d}), each symmetric")
+        if not (np.linalg.eigvalsh(self.covs) > 0).all():
+            raise ValueError(f"covs have eigenvalues {np.linalg.eigvalsh(self.covs)}; want all > 0")
+        self.precisions = np.linalg.inv(self.covs)                           # (K,d,d)
+        self.log_scales = (np.log(self.weights) - 0.5 * np.linalg.slogdet(self.covs)[1]
+                           - 0.5 * d * np.log(2 * np.pi))                    # (K,)  (MIX.2)
+
+    def _terms(self, x):
+        x = points("x", x, self.means.shape[1])
+        means, precisions, log_scales = (a.astype(x.dtype) for a in
+                                         (self.means, self.precisions, self.log_scales))
+        diff = x[:, None, :] - means                                         # (N,K,d)
+        pull = np.einsum("nki,kij->nkj", diff, precisions)                   # (N,K,d)
+        return log_scales - 0.5 * np.sum(diff * pull, axis=2), pull          # (N,K)  (MIX.2)
+
+    def sample(self, rng, n):
+        """n independent points (n,d)."""
+        k = rng.choice(len(self.weights), size=n, p=self.weights)            # (n,)
+        z = rng.standard_normal((n, self.means.shape[1]))                    # (n,d)
+        return self.means[k] + np.einsum("nij,nj->ni", np.linalg.cholesky(self.covs)[k], z)
+
+    def log_density(self, x):
+        """log p(x), (N,d) -> (N,)."""
+        return log_sum_exp(self._terms(x)[0])                                # (N,)  (MIX.1)
+
+    def score(self, x):
+        """∇log p(x), (N,d) -> (N,d)."""
+        log_joint, pull = self._terms(x)
+        r = np.exp(log_joint - log_sum_exp(log_joint)[:, None])              # (N,K)  (MIX.3)
+        return -np.sum(r[:, :, None] * pull, axis=1)                         # (N,d)  (MIX.4)
+
+    def smoothed(self, sigma):
+        """The mixture of x + σz, another GaussianMixture."""
+        noise = positive("sigma", sigma)**2 * np.eye(self.means.shape[1])    # (d,d)
+        return GaussianMixture(self.weights, self.means, self.covs + noise)  # (MIX.5)
+
+
+def swiss_roll(rng, n, noise=0.5):
+    """Spiral t(cos t, sin t), t uniform on [1.5π, 4.5π], plus noise·N(0, I), all divided by 10."""
+    t = 1.5 * np.pi * (1 + 2 * rng.random((n, 1)))                           # (n,1)
+    return (t * np.hstack([np.cos(t), np.sin(t)]) + noise * rng.standard_normal((n, 2))) / 10
+
+
+def two_moons(rng, n, noise=0.1):
+    """Two interleaved unit half circles about (±½, ±¼), the upper one to the left, plus noise."""
+    t = np.pi * rng.random((n, 1))                                           # (n,1)
+    side = rng.choice([-1.0, 1.0], size=(n, 1))                              # (n,1)
+    x = side * np.hstack([np.cos(t) - 0.5, np.sin(t) - 0.25])                # (n,2)
+    return x + noise * rng.standard_normal((n, 2))
+
+
+def rings(rng, n, noise=0.05):
+    """Three circles of radius 1, 2, 3 about 0, equally likely, radius blurred by noise."""
+    t = 2 * np.pi * rng.random((n, 1))                                       # (n,1)
+    radius = rng.integers(1, 4, size=(n, 1)) + noise * rng.standard_normal((n, 1))
+    return radius * np.hstack([np.cos(t), np.sin(t)])
+
+
+def checkerboard(rng, n):
+    """Uniform on the 8 dark unit squares of a 4 by 4 board over [−2, 2]²."""
+    column = rng.integers(-2, 2, size=n)                                     # (n,)
+    row = 2 * rng.integers(-1, 1, size=n) + column % 2                       # (n,) same colour
+    return np.stack([column, row], axis=1) + rng.random((n, 2))

@@ -1,0 +1,130 @@
+"""The network: a multilayer perceptron, used as a score, as a noise-conditional score, as an energy.
+
+Rows are samples; W_l is (in, out). With hidden activation φ = SiLU,
+
+    (NET.1)  a_0 = x,   h_l = a_{l−1} W_l + b_l,   a_l = φ(h_l) for l < L,   f(x) = h_L
+    (NET.2)  φ(h) = h ς(h),   ς(h) = 1/(1 + e^−h) = ½(1 + tanh(h/2))
+    (NET.3)  ς' = ς(1 − ς),   φ' = ς(1 + h(1 − ς))
+
+φ must be smooth: ISM and SSM train on φ', so their gradient needs φ'' (ReLU has none, see ISM.11).
+The tanh form cannot overflow, and since ς' is a polynomial in ς, derivatives of every order stay
+finite at any h; autograd's own rule for tanh divides by cosh² and gives NaN.
+
+One network serves all noise levels when it also sees σ. Raw inputs and targets differ by orders of
+magnitude between levels, so the input is scaled to unit size, and the output by the size of the
+score, 1/σ; −σs, the predicted noise (DSM.10), then is the bare network −f at every level:
+
+    (NET.4)  s(x, σ) = f([x/√(σ² + σ_data²), log σ]) / σ,   σ_data the spread of the data
+    (NET.5)  at one fixed σ this is an MLP of x alone, with the constants moved into the weights:
+             W_1 → W_1[:d]/√(σ² + σ_data²),  b_1 → b_1 + log σ W_1[d],  W_L → W_L/σ,  b_L → b_L/σ
+
+An energy-based model puts a density on x through one number per point:
+
+    (EBM.1)  p_θ(x) = exp(−E_θ(x)) / Z_θ,   Z_θ = ∫ exp(−E_θ(x)) dx
+    (EBM.2)  ∇_θ E_p[log p_θ(x)] = −E_p[∇_θ E_θ(x)] + E_{p_θ}[∇_θ E_θ(x)]
+
+The last term is −∇_θ log Z_θ: ∇_θ Z = −∫ e^{−E} ∇_θE dx, divided by Z. It is a mean under the model
+itself, so maximum likelihood must sample the model at every step. The score needs no Z, a constant:
+
+    (EBM.3)  s_θ(x) = ∇_x log p_θ(x) = −∇_x E_θ(x) − ∇_x log Z_θ = −∇_x E_θ(x)
+
+Sources: LeCun et al. 2006 (EBM); Song & Ermon 2020, technique 3 (1/σ); Karras et al. 2022 (scaling).
+"""
+
+from itertools import pairwise
+
+import autograd.numpy as np
+from autograd import elementwise_grad
+from autograd.extend import defjvp, defvjp, primitive
+
+from .checks import noise_levels, points, positive
+
+
+@primitive
+def sigmoid(h):
+    """ς(h), without overflow."""
+    return 0.5 * (1 + np.tanh(0.5 * h))                                      # (NET.2)
+
+
+@primitive
+def silu(h):
+    """φ(h) = h ς(h)."""
+    return h * sigmoid(h)                                                    # (NET.2)
+
+
+def silu_prime(h):
+    """φ'(h)."""
+    gate = sigmoid(h)
+    return gate * (1 + h * (1 - gate))                                       # (NET.3)
+
+
+defvjp(sigmoid, lambda ans, h: lambda g: g * ans * (1 - ans))                # (NET.3)
+defjvp(sigmoid, lambda g, ans, h: g * ans * (1 - ans))
+defvjp(silu, lambda ans, h: lambda g: g * silu_prime(h))
+defjvp(silu, lambda g, ans, h: g * silu_prime(h))
+
+
+def init_mlp(rng, sizes, dtype=np.float64):
+    """Parameters for layers of the given sizes, a list of (W (in,out), b (out,)): W ~ N(0, 1/in), b = 0."""
+    if len(sizes) < 2 or min(sizes) < 1:
+        raise ValueError(f"sizes is {sizes}; want at least an input and an output size, all > 0")
+    return [((rng.standard_normal((n_in, n_out)) / np.sqrt(n_in)).astype(dtype), np.zeros(n_out, dtype))
+            for n_in, n_out in pairwise(sizes)]
+
+
+def forward(params, x):
+    """f(x): (N,in) -> (N,out)."""
+    for W, b in params[:-1]:
+        x = silu(np.dot(x, W) + b)                                           # (N,out)  (NET.1)
+    W, b = params[-1]
+    return np.dot(x, W) + b
+
+
+class MLP:
+    """Score function s(x), (N,d) -> (N,d)."""
+
+    def __init__(self, params):
+        self.params = params
+
+    def __call__(self, x):
+        return forward(self.params, points("x", x, self.params[0][0].shape[0]))
+
+
+class NoiseConditionalMLP:
+    """Score function s(x, sigma), (N,d) -> (N,d); sigma one number or (N,).
+
+    The first layer takes d + 1 inputs. The network sees x/√(σ² + σ_data²) and log σ, and its output
+    is divided by σ, so that −σ s(x, σ) predicts the noise z (NET.4)."""
+
+    def __init__(self, params, sigma_data=1.0):
+        self.params, self.sigma_data = params, positive("sigma_data", sigma_data)
+
+    def __call__(self, x, sigma):
+        x = points("x", x, self.params[0][0].shape[0] - 1)
+        sigma = noise_levels("sigma", sigma, x)                              # (N,1)
+        inputs = [x / np.sqrt(sigma**2 + self.sigma_data**2), np.log(sigma)]
+        return forward(self.params, np.concatenate(inputs, axis=1)) / sigma  # (N,d)  (NET.4)
+
+    def at(self, sigma):
+        """The score function s(·, sigma) at one level, as an MLP."""
+        sigma = positive("sigma", sigma)
+        (W, b), *hidden = self.params                                        # (d+1,k) (k,)
+        scale = (sigma**2 + self.sigma_data**2)**0.5
+        first = [(W[:-1] / scale, b + float(np.log(sigma)) * W[-1])]
+        return MLP((first + hidden)[:-1] + [tuple(a / sigma for a in self.params[-1])])  # (NET.5)
+
+
+class EnergyMLP:
+    """Energy E(x), (N,d) -> (N,); the last layer has one output."""
+
+    def __init__(self, params):
+        self.params = params
+
+    def __call__(self, x):
+        return forward(self.params, points("x", x, self.params[0][0].shape[0]))[:, 0]
+
+
+def energy_score(energy):
+    """The score function −∇E of any energy (N,d) -> (N,) that treats rows independently."""
+    gradient = elementwise_grad(energy)
+    return lambda x: -gradient(points("x", x))                               # (N,d)  (EBM.3)

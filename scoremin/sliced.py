@@ -1,0 +1,68 @@
+"""Sliced score matching (SSM): Hutchinson's random probes in the place of the exact trace.
+
+Let v be random, independent of x, with E vvᵀ = I. For any square A, by linearity,
+
+    (SSM.1)  E_v[vᵀ A v] = Σ_ij A_ij E[v_i v_j] = tr A
+    (SSM.2)  E_v[(vᵀu)²] = uᵀ E[vvᵀ] u = ‖u‖²
+
+With u = s − ∇log p, (SSM.2) makes J_ESM an average over one-dimensional slices,
+
+    (SSM.3)  J_ESM(θ) = ½ E_v E_p (vᵀs − vᵀ∇log p)²
+
+and putting (SSM.1), (SSM.2) for the trace and the norm in (ISM.4) gives SSM; replacing only the
+trace, since ‖s‖² is known exactly, gives SSM-VR ("variance reduction"). Both have the mean J_ISM:
+
+    (SSM.4)  J_SSM(θ)    = E_v E_p[½(vᵀs)² + vᵀ ∂s/∂x v]
+    (SSM.5)  J_SSM-VR(θ) = E_v E_p[½‖s‖²   + vᵀ ∂s/∂x v]
+
+The probe scale matters: a unit vector has E vvᵀ = I/d, so (SSM.5) would see 1/d of the trace, and
+learn 1/d of the score. The probes here, all with E vvᵀ = I, and Q = vᵀAv with H = (A + Aᵀ)/2:
+
+    (SSM.6)  Gaussian    v ~ N(0, I)             Var Q = 2‖H‖_F²
+    (SSM.7)  Rademacher  v_i = ±1                Var Q = 2(‖H‖_F² − Σ_i H_ii²)
+    (SSM.8)  sphere      v uniform on ‖v‖ = √d   Var Q = 2d/(d+2) (‖H‖_F² − (tr H)²/d)
+
+(Each from Q = Σ H_ij v_i v_j and the fourth moments: E v_i⁴ = 3, 1, 3d/(d+2) and E v_i²v_j² = 1, 1,
+d/(d+2).) At one x the spread of SSM-VR is this with A = ∂s/∂x; SSM is itself one quadratic form,
+
+    (SSM.9)  ½(vᵀs)² + vᵀ ∂s/∂x v = vᵀ(∂s/∂x + ½ssᵀ)v
+
+and the mean of M independent probes divides the variance by M. Rademacher probes are exact for
+d = 1. For d > 1 neither they nor the sphere wins always: compare (SSM.7) with (SSM.8).
+
+Cost: one directional derivative a probe, whatever d is. Fails: the noise grows with d; it is
+averaged away over steps. Sources: Song et al. 2019 (SSM, section 3.1); Hutchinson 1990.
+"""
+
+import autograd.numpy as np
+
+from .checks import points, same_rows
+from .derivatives import jvp, mean
+
+
+def probes(rng, kind, shape, dtype=np.float64):
+    """Random v with E vvᵀ = I over the last axis: kind "rademacher", "gaussian" or "sphere"."""
+    if kind == "rademacher":
+        return 2 * rng.integers(0, 2, size=shape).astype(dtype) - 1
+    v = rng.standard_normal(shape, dtype)
+    if kind == "sphere":
+        v *= (shape[-1] / np.sum(v**2, axis=-1, keepdims=True))**0.5
+    elif kind != "gaussian":
+        raise ValueError(f'kind is {kind!r}; want "rademacher", "gaussian" or "sphere"')
+    return v
+
+
+def sliced_loss(score, x, v):
+    """E[½(vᵀs)² + vᵀ ∂s/∂x v], a scalar; v from probes, (N,d), or (M,N,d) to average M a point."""
+    x = points("x", x)
+    v = same_rows("v", v, x, stacked=True)
+    s, Jv = jvp(score, x, v)                                                 # (N,d) like v
+    return mean(0.5 * np.sum(v * s, axis=-1)**2 + np.sum(v * Jv, axis=-1))   # ()  (SSM.4)
+
+
+def sliced_vr_loss(score, x, v):
+    """E[½‖s‖² + vᵀ ∂s/∂x v], a scalar; v as in sliced_loss."""
+    x = points("x", x)
+    v = same_rows("v", v, x, stacked=True)
+    s, Jv = jvp(score, x, v)                                                 # (N,d) like v
+    return mean(0.5 * np.sum(s**2, axis=-1) + np.sum(v * Jv, axis=-1))       # ()  (SSM.5)

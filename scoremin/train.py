@@ -1,0 +1,52 @@
+"""Training (FIT): stochastic gradient descent with Adam and a cosine schedule.
+
+With g the gradient of the loss on a random batch, step k = 1 … K, and elementwise operations,
+
+    (FIT.1)  m ← β₁ m + (1 − β₁) g,    u ← β₂ u + (1 − β₂) g²,    β₁ = .9, β₂ = .999
+    (FIT.2)  m̂ = m/(1 − β₁^k),  û = u/(1 − β₂^k)
+    (FIT.3)  θ ← θ − η_k m̂/(√û + 10⁻⁸)
+    (FIT.4)  η_k = η · ½(1 + cos(π (k − 1)/K))
+
+(FIT.2) makes up for m = u = 0 at the start: if all g are equal, m̂ = g and û = g² exactly, and each
+entry of θ moves by η_k. The losses of this package are noisy even at the optimum; the decay to zero
+averages that noise away, and takes the last digit of the error with it.
+
+Sources: Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2017, eq. 5.
+"""
+
+import math
+
+import numpy as np
+from autograd import value_and_grad
+from autograd.misc import flatten
+
+from .checks import points, positive
+
+
+def adam_step(theta, g, m, u, k, rate):
+    """One step, k = 1, 2, …, on flat vectors: the new theta, m, u."""
+    m = 0.9 * m + 0.1 * g                                                    # (P,)  (FIT.1)
+    u = 0.999 * u + 0.001 * g**2                                             # (P,)  (FIT.1)
+    m_hat, u_hat = m / (1 - 0.9**k), u / (1 - 0.999**k)                      # (P,)  (FIT.2)
+    return theta - rate * m_hat / (np.sqrt(u_hat) + 1e-8), m, u              # (P,)  (FIT.3)
+
+
+def fit(loss, params, data, *, steps, rng, batch_size=256, learning_rate=1e-3, progress=None):
+    """Minimise E loss(params, x, rng) over random batches x (batch_size, d) of data (n, d).
+
+    Draws with replacement, in the dtype of params. progress, if given, wraps the iterator over steps,
+    as tqdm does. Returns the trained params and the losses (steps,). Raises FloatingPointError when
+    a loss is not finite."""
+    theta, unflatten = flatten(params)                                       # (P,)
+    data = points("data", data).astype(theta.dtype, copy=False)
+    rate, gradient = positive("learning_rate", learning_rate), value_and_grad(loss)
+    m, u, losses = np.zeros_like(theta), np.zeros_like(theta), np.empty(steps)
+    for k in (progress or iter)(range(steps)):
+        x = data[rng.integers(len(data), size=batch_size)]                   # (B,d)
+        losses[k], g = gradient(unflatten(theta), x, rng)
+        if not np.isfinite(losses[k]):
+            raise FloatingPointError(f"the loss is {losses[k]} at step {k}, where |params| reaches "
+                                     f"{np.abs(theta).max():.3g}; try a learning_rate below {rate:.3g}")
+        rate_k = rate * 0.5 * (1 + math.cos(math.pi * k / steps))            # (FIT.4)
+        theta, m, u = adam_step(theta, flatten(g)[0], m, u, k + 1, rate_k)
+    return unflatten(theta), losses
