@@ -52,6 +52,6 @@ def noise_levels(name, sigma, x):
     sigma = np.asarray(sigma, dtype=x.dtype)
     if sigma.shape not in ((), (len(x),)):
         raise ValueError(f"{name} has shape {sigma.shape}; want one number or ({len(x)},), one per row of x")
-    if not (np.isfinite(sigma) & (sigma > 0)).all():
+    if not 0 < sigma.min() <= sigma.max() < np.inf:
         raise ValueError(f"{name} runs from {sigma.min()} to {sigma.max()}; want finite numbers > 0")
-    return np.broadcast_to(sigma.reshape(-1, 1), (len(x), 1))
+    return sigma[:, None] if sigma.ndim else np.full((len(x), 1), sigma, x.dtype)

@@ -47,17 +47,16 @@ Cost: one network pass. Sources: Vincent 2011, eq. 11 and appendix; Robbins 1956
 (Tweedie); Ho et al. 2020, eq. 14; Wang et al. 2020 (control variate).
 """
 
-import autograd.numpy as np
-
 from .checks import points, positive, same_rows
-from .derivatives import mean
+from .derivatives import inner, mean
 
 
 def denoising_loss(score, x, z, sigma):
     """½ E‖s(x + σz) + z/σ‖², a scalar. z (N,d) standard normal, sigma one number > 0."""
     x, sigma = points("x", x), positive("sigma", sigma)
     z = same_rows("z", z, x)
-    return 0.5 * mean(np.sum((score(x + sigma * z) + z / sigma)**2, axis=1))  # ()  (DSM.4)
+    residual = score(x + sigma * z) + z / sigma                              # (N,d)
+    return 0.5 * mean(inner(residual, residual))                             # ()  (DSM.4)
 
 
 def tweedie(score, x_noisy, sigma):

@@ -15,13 +15,32 @@ The score must treat rows independently: s_n depends on x_n alone.
 
 import autograd.numpy as np
 from autograd import make_jvp
+from autograd.extend import def_linear, defvjp, primitive
 
 from .checks import points, same_rows
 
 
+@primitive
+def inner(a, b):
+    """aᵀb of each row, (…,d) (…,d) -> (…,); leading axes broadcast."""
+    return np.einsum("...i,...i->...", a, b)
+
+
+@primitive
 def mean(a):
     """Mean over all entries. autograd's np.mean turns the gradient of a float32 into float64."""
     return np.sum(a) / np.size(a)
+
+
+def _inner_rule(a, b):
+    """g -> g b, summed over the leading axis where b is a stack and a is not."""
+    return lambda g: g[..., None] * b if a.ndim >= b.ndim else np.sum(g[..., None] * b, axis=0)
+
+
+defvjp(inner, lambda ans, a, b: _inner_rule(a, b), lambda ans, a, b: _inner_rule(b, a))
+defvjp(mean, lambda ans, a: lambda g: g / np.size(a) * np.ones(a.shape, a.dtype))
+def_linear(inner)
+def_linear(mean)
 
 
 def jvp(score, x, v):

@@ -32,7 +32,7 @@ import autograd.numpy as np
 
 from .checks import points, positive, same_rows
 from .data import log_sum_exp
-from .derivatives import mean
+from .derivatives import inner, mean
 
 BLOCK = 2**18  # kernel values held at once: 2 MiB in float64
 
@@ -41,7 +41,8 @@ def explicit_loss(score, x, target):
     """½ E‖s(x) − target‖², a scalar. target (N,d) holds the values of the score to match."""
     x = points("x", x)
     target = same_rows("target", target, x)
-    return 0.5 * mean(np.sum((score(x) - target)**2, axis=1))                # ()  (ESM.1)
+    residual = score(x) - target                                             # (N,d)
+    return 0.5 * mean(inner(residual, residual))                             # ()  (ESM.1)
 
 
 def _log_kernels(x, data, h, leave_one_out=False):

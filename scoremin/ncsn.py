@@ -28,10 +28,10 @@ Cost: one network pass, like DSM. Fails: too few levels, or σ_1 below the dista
 Sources: Song & Ermon 2019, eq. 5, 6; Song & Ermon 2020 (choice of levels).
 """
 
-import autograd.numpy as np
+import numpy as np
 
 from .checks import noise_levels, points, positive, same_rows
-from .derivatives import mean
+from .derivatives import inner, mean
 
 
 def ncsn_loss(score, x, z, sigma):
@@ -39,7 +39,7 @@ def ncsn_loss(score, x, z, sigma):
     x = points("x", x)
     z, column = same_rows("z", z, x), noise_levels("sigma", sigma, x)        # (N,d) (N,1)
     residual = column * score(x + column * z, column[:, 0]) + z              # (N,d)
-    return 0.5 * mean(np.sum(residual**2, axis=1))                           # ()  (NCSN.4)
+    return 0.5 * mean(inner(residual, residual))                             # ()  (NCSN.4)
 
 
 def geometric_sigmas(sigma_max, sigma_min, n):

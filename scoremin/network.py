@@ -37,6 +37,7 @@ import autograd.numpy as np
 from autograd import elementwise_grad
 from autograd.extend import defjvp, defvjp, primitive
 
+from . import backprop, derivatives
 from .checks import noise_levels, points, positive
 
 
@@ -72,22 +73,45 @@ def init_mlp(rng, sizes, dtype=np.float64):
             for n_in, n_out in pairwise(sizes)]
 
 
-def forward(params, x):
-    """f(x): (N,in) -> (N,out)."""
+def plain(params, x):
+    """f(x), (N,in) -> (N,out), in autograd's own operations."""
     for W, b in params[:-1]:
         x = silu(np.dot(x, W) + b)                                           # (N,out)  (NET.1)
     W, b = params[-1]
     return np.dot(x, W) + b
 
 
+def network(params, x):
+    """f(x), by the rules of backprop.py where they apply."""
+    return backprop.mlp(params, x, tape=[]) if backprop.by_hand(params, x) else plain(params, x)
+
+
 class MLP:
-    """Score function s(x), (N,d) -> (N,d)."""
+    """Score function s(x), (N,d) -> (N,d), that knows its own derivatives."""
 
     def __init__(self, params):
         self.params = params
 
     def __call__(self, x):
-        return forward(self.params, points("x", x, self.params[0][0].shape[0]))
+        return network(self.params, points("x", x, self.params[0][0].shape[0]))
+
+    def jvp(self, x, v):
+        """s (N,d), and Jv like v."""
+        if not backprop.by_hand(self.params, x, v):
+            return derivatives.jvp(self.__call__, x, v)
+        both = backprop.mlp_jvp(self.params, x, v, tape=[])
+        return both[0], both[1]
+
+    def divergence(self, x):
+        """s (N,d), and tr ∂s/∂x (N,): in closed form for two hidden layers, else by d tangents."""
+        if not backprop.by_hand(self.params, x):
+            return derivatives.divergence(self.__call__, x)
+        if len(self.params) == 3:
+            both = backprop.mlp_trace(self.params, x, tape=[])
+            return both[0], both[1]
+        basis = np.broadcast_to(np.eye(x.shape[1], dtype=x.dtype)[:, None], (x.shape[1], *x.shape))
+        s, J = self.jvp(x, basis)
+        return s, sum(J[j, :, j] for j in range(len(J)))                     # (N,)  (JVP.2)
 
 
 class NoiseConditionalMLP:
@@ -103,7 +127,7 @@ class NoiseConditionalMLP:
         x = points("x", x, self.params[0][0].shape[0] - 1)
         sigma = noise_levels("sigma", sigma, x)                              # (N,1)
         inputs = [x / np.sqrt(sigma**2 + self.sigma_data**2), np.log(sigma)]
-        return forward(self.params, np.concatenate(inputs, axis=1)) / sigma  # (N,d)  (NET.4)
+        return network(self.params, np.concatenate(inputs, axis=1)) / sigma  # (N,d)  (NET.4)
 
     def at(self, sigma):
         """The score function s(·, sigma) at one level, as an MLP."""
@@ -121,10 +145,16 @@ class EnergyMLP:
         self.params = params
 
     def __call__(self, x):
-        return forward(self.params, points("x", x, self.params[0][0].shape[0]))[:, 0]
+        return network(self.params, points("x", x, self.params[0][0].shape[0]))[:, 0]
+
+    def gradient(self, x):
+        """∇E(x) (N,d)."""
+        if not backprop.by_hand(self.params, x):
+            return elementwise_grad(self)(x)
+        return backprop.mlp_gradient(self.params, x, tape=[])
 
 
 def energy_score(energy):
     """The score function −∇E of any energy (N,d) -> (N,) that treats rows independently."""
-    gradient = elementwise_grad(energy)
+    gradient = energy.gradient if hasattr(energy, "gradient") else elementwise_grad(energy)
     return lambda x: -gradient(points("x", x))                               # (N,d)  (EBM.3)

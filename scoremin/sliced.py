@@ -34,10 +34,10 @@ Cost: one directional derivative a probe, whatever d is. Fails: the noise grows 
 averaged away over steps. Sources: Song et al. 2019 (SSM, section 3.1); Hutchinson 1990.
 """
 
-import autograd.numpy as np
+import numpy as np
 
 from .checks import points, same_rows
-from .derivatives import jvp, mean
+from .derivatives import inner, jvp, mean
 
 
 def probes(rng, kind, shape, dtype=np.float64):
@@ -57,7 +57,7 @@ def sliced_loss(score, x, v):
     x = points("x", x)
     v = same_rows("v", v, x, stacked=True)
     s, Jv = jvp(score, x, v)                                                 # (N,d) like v
-    return mean(0.5 * np.sum(v * s, axis=-1)**2 + np.sum(v * Jv, axis=-1))   # ()  (SSM.4)
+    return mean(0.5 * inner(v, s)**2 + inner(v, Jv))                         # ()  (SSM.4)
 
 
 def sliced_vr_loss(score, x, v):
@@ -65,4 +65,4 @@ def sliced_vr_loss(score, x, v):
     x = points("x", x)
     v = same_rows("v", v, x, stacked=True)
     s, Jv = jvp(score, x, v)                                                 # (N,d) like v
-    return mean(0.5 * np.sum(s**2, axis=-1) + np.sum(v * Jv, axis=-1))       # ()  (SSM.5)
+    return mean(0.5 * inner(s, s) + inner(v, Jv))                            # ()  (SSM.5)

@@ -18,17 +18,34 @@ import math
 
 import numpy as np
 from autograd import value_and_grad
-from autograd.misc import flatten
 
-from .checks import points, positive
+from .checks import floats, points, positive
+
+
+def leaves(params):
+    """The arrays in nested lists and tuples, flat, in order."""
+    if isinstance(params, (list, tuple)):
+        return [a for part in params for a in leaves(part)]
+    return [np.ravel(params)]
+
+
+def unpack(parts, params):
+    """The flat arrays that parts yields, in the shapes and the nesting of params."""
+    if isinstance(params, (list, tuple)):
+        return type(params)(unpack(parts, part) for part in params)
+    return next(parts).reshape(np.shape(params))
 
 
 def adam_step(theta, g, m, u, k, rate):
-    """One step, k = 1, 2, …, on flat vectors: the new theta, m, u."""
-    m = 0.9 * m + 0.1 * g                                                    # (P,)  (FIT.1)
-    u = 0.999 * u + 0.001 * g**2                                             # (P,)  (FIT.1)
-    m_hat, u_hat = m / (1 - 0.9**k), u / (1 - 0.999**k)                      # (P,)  (FIT.2)
-    return theta - rate * m_hat / (np.sqrt(u_hat) + 1e-8), m, u              # (P,)  (FIT.3)
+    """One step, k = 1, 2, …, in place on flat vectors theta, m, u (P,)."""
+    m *= 0.9
+    m += 0.1 * g                                                             # (P,)  (FIT.1)
+    u *= 0.999
+    u += 0.001 * g * g                                                       # (P,)  (FIT.1)
+    root = np.sqrt(u)
+    root *= 1 / math.sqrt(1 - 0.999**k)                                      # (P,)  (FIT.2)
+    root += 1e-8
+    theta -= (rate / (1 - 0.9**k)) * m / root                                # (P,)  (FIT.2) (FIT.3)
 
 
 def fit(loss, params, data, *, steps, rng, batch_size=256, learning_rate=1e-3, progress=None):
@@ -37,16 +54,19 @@ def fit(loss, params, data, *, steps, rng, batch_size=256, learning_rate=1e-3, p
     Draws with replacement, in the dtype of params. progress, if given, wraps the iterator over steps,
     as tqdm does. Returns the trained params and the losses (steps,). Raises FloatingPointError when
     a loss is not finite."""
-    theta, unflatten = flatten(params)                                       # (P,)
+    theta = floats(np.concatenate(leaves(params)))                           # (P,)
+    ends = np.cumsum([a.size for a in leaves(params)])[:-1]
+    params = unpack(iter(np.split(theta, ends)), params)                     # views of theta
     data = points("data", data).astype(theta.dtype, copy=False)
     rate, gradient = positive("learning_rate", learning_rate), value_and_grad(loss)
     m, u, losses = np.zeros_like(theta), np.zeros_like(theta), np.empty(steps)
+    np.empty(2**25 - 2**16, np.uint8)  # allocate and free: glibc then keeps smaller blocks for the next step
     for k in (progress or iter)(range(steps)):
         x = data[rng.integers(len(data), size=batch_size)]                   # (B,d)
-        losses[k], g = gradient(unflatten(theta), x, rng)
+        losses[k], g = gradient(params, x, rng)
         if not np.isfinite(losses[k]):
             raise FloatingPointError(f"the loss is {losses[k]} at step {k}, where |params| reaches "
                                      f"{np.abs(theta).max():.3g}; try a learning_rate below {rate:.3g}")
         rate_k = rate * 0.5 * (1 + math.cos(math.pi * k / steps))            # (FIT.4)
-        theta, m, u = adam_step(theta, flatten(g)[0], m, u, k + 1, rate_k)
-    return unflatten(theta), losses
+        adam_step(theta, np.concatenate(leaves(g)), m, u, k + 1, rate_k)
+    return params, losses
