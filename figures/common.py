@@ -74,6 +74,7 @@ def save(fig, out):
 def plane(ax, title, box, labels=True):
     """A square panel of the (x₁, x₂) plane, |x| <= box."""
     ax.set(title=title, xlim=(-box, box), ylim=(-box, box), aspect="equal")
+    ax.locator_params(nbins=5)
     if labels:
         ax.set(xlabel="$x_1$", ylabel="$x_2$")
 
@@ -91,15 +92,32 @@ def draw_points(ax, x, color=BLUE, size=1.5, alpha=0.5):
 
 def draw_field(ax, score, box, color=DARK, n=15, longest=6.0):
     """Score vectors on a grid, at the same scale in every panel, shortened to at most longest."""
-    x = grid(0.93 * box, n)
+    x = grid((1 - 1 / n) * box, n)
     s = score(x)
     s = s * np.minimum(1, longest / np.maximum(np.linalg.norm(s, axis=1, keepdims=True), 1e-9))
-    ax.quiver(*x.T, *s.T, color=color, angles="xy", scale_units="xy", scale=longest * n / (1.9 * box),
+    ax.quiver(*x.T, *s.T, color=color, angles="xy", scale_units="xy", scale=longest * n / (1.9 * box), pivot="mid",
               width=0.006, headwidth=4, headlength=5, headaxislength=4.5)
 
 
 def draw_map(fig, ax, value, box, label, n=121, norm=None, cmap="viridis"):
-    """A scalar function of x as colours, with its bar."""
+    """A scalar function of x as colours, with its bar, or without where label is empty."""
     image = ax.imshow(value(grid(box, n)).reshape(n, n), origin="lower", extent=(-box, box, -box, box),
                       cmap=cmap, norm=norm or LogNorm(), interpolation="bilinear")
-    fig.colorbar(image, ax=ax, label=label, shrink=0.8)
+    if label:
+        bar = fig.colorbar(image, cax=ax.inset_axes([1.04, 0, 0.05, 1]), label=label)
+        bar.outline.set_linewidth(0.6)
+
+
+def rows(columns, heights):
+    """A figure 8 inches wide of rows with as many panels and as high, in inches, as listed; its axes by row."""
+    fig = Figure(figsize=(8, sum(heights)), layout="constrained")
+    parts = fig.subfigures(len(heights), 1, height_ratios=heights)
+    return fig, [part.subplots(1, n) for part, n in zip(parts, columns)]
+
+
+def draw_error(ax, score, target, box, n=101):
+    """The size of a score's error as a pale background for draw_field, one range everywhere; the image, for a bar."""
+    x = grid(box, n)
+    error = np.linalg.norm(score(x) - target(x), axis=1).reshape(n, n)
+    return ax.imshow(error, origin="lower", extent=(-box, box, -box, box), cmap="Oranges", alpha=0.7,
+                     norm=LogNorm(0.1, 30), interpolation="bilinear")

@@ -24,9 +24,9 @@ The last term is the mixed derivative ∂²s/∂x∂θ. With ς the sigmoid and 
 
     (BP.6)  φ' = ς + a(1 − ς),   φ'' = (1 − ς)(φ' + ς(1 − a))
 
-For two hidden layers the trace of ∂s/∂x has a closed form (ISM.9). With D_l = φ'(h_l), row n has
+For two hidden layers the trace of ∂s/∂x has the closed form (ISM.13). Here D_l = φ'(h_l) is (N,k):
 
-    (BP.7)  tr = D_1 B D_2ᵀ,   B = W_2 ∘ Gᵀ,   G = W_3 W_1
+    (BP.7)  tr = Σ_k (D_1 B) ∘ D_2,   B = W_2 ∘ Gᵀ,   G = W_3 W_1
     (BP.8)  adds φ''(h_1) ∘ (t D_2 Bᵀ) to δ_1 and φ''(h_2) ∘ (t D_1 B) to δ_2,   t = ∂ℓ/∂tr
     (BP.9)  ∂ℓ/∂B = D_1ᵀ (t D_2) =: B̄, so that W_2 gets B̄ ∘ Gᵀ, W_3 gets Ḡ W_1ᵀ and W_1 gets W_3ᵀ Ḡ,
             Ḡ = (B̄ ∘ W_2)ᵀ
@@ -54,177 +54,128 @@ def by_hand(params, *arrays):
     return (not traced or isinstance(params._node, VJPNode)) and not any(isinstance(a, Box) for a in inner)
 
 
-def rows(a):
-    """(M,N,k) as (M·N,k)."""
-    return a.reshape(-1, a.shape[-1])
+def with_pullback(function):
+    """Make function(params, …) -> value, pullback an autograd operation. pullback takes the derivative
+    of the loss in the value to its derivative in params."""
+    @primitive
+    def operation(params, *args, tape):
+        value, pullback = function(params, *args)
+        tape.append(pullback)
+        return value
+
+    defvjp_argnums(operation, lambda argnums, ans, args, kwargs: lambda g: (kwargs["tape"][0](g),))
+    return lambda params, *args: operation(params, *args, tape=[])
 
 
 def times(a, W):
-    """a W for a of any number of leading axes, as one matrix product."""
-    return np.dot(rows(a), W).reshape(*a.shape[:-1], W.shape[1])
+    """a W for tangents a (M,N,k), as one matrix product."""
+    return np.dot(a.reshape(-1, len(W)), W).reshape(*a.shape[:-1], -1)
 
 
 def forward(params, x):
-    """s (N,out) and the tape: the inputs a_{l−1} of all layers, the gates ς(h_l) of the hidden ones."""
-    inputs, gates = [x], []
+    """s, and what the backward pass needs: a_{l−1} of all layers, ς and φ' at h_l of the hidden ones."""
+    inputs, gates, slopes = [x], [], []
     for W, b in params[:-1]:
-        h = np.dot(inputs[-1], W)                                            # (N,k)  (BP.1)
-        h += b
-        gate = 0.5 * h
-        np.tanh(gate, out=gate)
-        gate += 1
-        gate *= 0.5
-        h *= gate                                                            # (N,k)  (BP.1)
-        inputs.append(h)
-        gates.append(gate)
+        h = np.dot(inputs[-1], W) + b                                        # (N,k)  (BP.1)
+        gates.append(0.5 * (1 + np.tanh(0.5 * h)))
+        inputs.append(h * gates[-1])                                         # (N,k)  (BP.1)
+        slopes.append(gates[-1] + inputs[-1] * (1 - gates[-1]))              # (N,k)  (BP.6)
     W, b = params[-1]
-    return np.dot(inputs[-1], W) + b, (inputs, gates)
+    return np.dot(inputs[-1], W) + b, (inputs, gates, slopes)
 
 
-def slopes(tape):
-    """φ'(h_l) of the hidden layers, (N,k) each."""
-    D = [1 - gate for gate in tape[1]]
-    for D_l, a, gate in zip(D, tape[0][1:], tape[1]):
-        D_l *= a
-        D_l += gate                                                          # (N,k)  (BP.6)
-    return D
+def curvatures(inputs, gates, slopes):
+    """φ'' at h_l of the hidden layers."""
+    return [(1 - gate) * (slope + gate * (1 - a)) for a, gate, slope in zip(inputs[1:], gates, slopes)]  # (BP.6)
 
 
-def curvatures(tape, D):
-    """φ''(h_l) of the hidden layers, (N,k) each."""
-    C = [1 - a for a in tape[0][1:]]
-    for C_l, gate, D_l in zip(C, tape[1], D):
-        C_l *= gate
-        C_l += D_l
-        C_l *= 1 - gate                                                      # (N,k)  (BP.6)
-    return C
-
-
-def tangents(params, D, v):
-    """Jv, and the tangents ȧ_{l−1} of the inputs and ḣ_l of the hidden layers."""
+def tangents(params, slopes, v):
+    """Jv, and ȧ_{l−1} of all layers, ḣ_l of the hidden ones."""
     a_dots, h_dots = [v], []
-    for (W, _), D_l in zip(params[:-1], D):
+    for (W, _), slope in zip(params, slopes):
         h_dots.append(times(a_dots[-1], W))                                  # (M,N,k)  (BP.2)
-        a_dots.append(D_l * h_dots[-1])                                      # (M,N,k)  (BP.2)
-    return times(a_dots[-1], params[-1][0]), a_dots, h_dots
+        a_dots.append(slope * h_dots[-1])                                    # (M,N,k)  (BP.2)
+    return times(a_dots[-1], params[-1][0]), (a_dots, h_dots)
 
 
-def adjoints(params, D, g_dot):
-    """δ̇_l of all layers, and δ̇_{l+1} W_{l+1}ᵀ of the hidden ones, from g_dot = δ̇_L."""
-    deltas, pulls = [g_dot], []
-    for (W, _), D_l in zip(params[:0:-1], D[::-1]):
+def adjoints(params, slopes, g):
+    """δ̇_l of all layers, δ̇_{l+1} W_{l+1}ᵀ of the hidden ones, from g = δ̇_L."""
+    deltas, pulls = [g], []
+    for (W, _), slope in zip(params[:0:-1], slopes[::-1]):
         pulls.append(times(deltas[-1], W.T))                                 # (M,N,k)
-        deltas.append(D_l * pulls[-1])                                       # (M,N,k)  (BP.4)
+        deltas.append(slope * pulls[-1])                                     # (M,N,k)  (BP.4)
     return deltas[::-1], pulls[::-1]
 
 
-def backward(params, tape, D, g, extra=None):
-    """∂ℓ/∂(W_l, b_l) without the tangents' part, from g = δ_L; extra adds to δ_l of the hidden layers."""
-    grads, ones = [], np.ones(len(g), g.dtype)
-    for l in range(len(params) - 1, -1, -1):
-        grads.append((np.dot(tape[0][l].T, g), np.dot(ones, g)))             # (BP.3)
+def backward(params, tape, g, extra=None):
+    """∂ℓ/∂(W_l, b_l) from g = δ_L; extra is what else δ_l of the hidden layers receives."""
+    (inputs, _, slopes), grads, ones = tape, [], np.ones(len(g), g.dtype)
+    for l in reversed(range(len(params))):
+        grads.append((np.dot(inputs[l].T, g), np.dot(ones, g)))              # (BP.3)
         if l:
-            g = np.dot(g, params[l][0].T)                                    # (N,k)
-            g *= D[l - 1]                                                    # (N,k)  (BP.5)
-            if extra:
-                g += extra[l - 1]                                            # (N,k)  (BP.5) (BP.8)
+            g = np.dot(g, params[l][0].T) * slopes[l - 1]                    # (N,k)  (BP.5)
+            g = g + extra[l - 1] if extra else g                             # (N,k)  (BP.5) (BP.8)
     return grads[::-1]
 
 
-def backward_tangents(params, tape, D, g, a_dots, h_dots, deltas, pulls):
-    """∂ℓ/∂(W_l, b_l) of a loss of s and Jv."""
-    extra = curvatures(tape, D)
-    for C_l, h_dot, pull in zip(extra, h_dots, pulls):
-        C_l *= np.einsum("mnk,mnk->nk", h_dot, pull)                         # (N,k)  (BP.5)
-    grads = backward(params, tape, D, g, extra)
-    for (dW, _), a_dot, delta in zip(grads, a_dots, deltas):
-        dW += np.dot(rows(a_dot).T, rows(delta))                             # (in,out)  (BP.3)
+def backward_tangents(params, tape, g, tangents, adjoints):
+    """The same for a loss that depends on tangents too."""
+    extra = [C * np.einsum("mnk,mnk->nk", h_dot, pull)
+             for C, h_dot, pull in zip(curvatures(*tape), tangents[1], adjoints[1])]  # (N,k)  (BP.5)
+    grads = backward(params, tape, g, extra)
+    for (dW, _), a_dot, delta in zip(grads, tangents[0], adjoints[0]):
+        dW += np.tensordot(a_dot, delta, axes=((0, 1), (0, 1)))              # (in,out)  (BP.3)
     return grads
 
 
-@primitive
-def mlp(params, x, tape):
-    """f(x) (N,out). tape is an empty list, filled here for the backward pass."""
-    s, passed = forward(params, x)
-    tape.append(passed)
-    return s
+@with_pullback
+def mlp(params, x):
+    """f(x) (N,out)."""
+    s, tape = forward(params, x)
+    return s, lambda g: backward(params, tape, g)
 
 
-@primitive
-def mlp_jvp(params, x, v, tape):
+@with_pullback
+def mlp_jvp(params, x, v):
     """s (N,d), and Jv like v, (N,d) or (M,N,d)."""
-    s, passed = forward(params, x)
-    D = slopes(passed)
-    Jv, a_dots, h_dots = tangents(params, D, v.reshape(-1, *x.shape))
-    tape += passed, D, a_dots, h_dots
-    return s, Jv.reshape(v.shape)
+    s, tape = forward(params, x)
+    Jv, lifted = tangents(params, tape[2], v.reshape(-1, *x.shape))
+
+    def pullback(g):
+        dual = adjoints(params, tape[2], g[1].reshape(-1, *s.shape))
+        return backward_tangents(params, tape, g[0], lifted, dual)
+    return (s, Jv.reshape(v.shape)), pullback
 
 
-@primitive
-def mlp_trace(params, x, tape):
+@with_pullback
+def mlp_gradient(params, x):
+    """∇E(x) (N,d) of a network with one output."""
+    E, tape = forward(params, x)
+    dual = adjoints(params, tape[2], np.ones((1, *E.shape), E.dtype))
+
+    def pullback(u):
+        lifted = tangents(params, tape[2], u[None])[1]                       # (BP.10)
+        return backward_tangents(params, tape, np.zeros_like(E), lifted, dual)
+    return np.dot(dual[0][0][0], params[0][0].T), pullback                   # (N,d)  (BP.4)
+
+
+@with_pullback
+def mlp_trace(params, x):
     """s (N,d) and tr ∂s/∂x (N,) for two hidden layers, at a cost free of d."""
-    s, passed = forward(params, x)
+    s, tape = forward(params, x)
     (W_1, _), (W_2, _), (W_3, _) = params
-    D_1, D_2 = D = slopes(passed)
+    D_1, D_2 = tape[2]
     G = np.dot(W_3, W_1)                                                     # (k,k)  (BP.7)
     B = W_2 * G.T                                                            # (k,k)  (BP.7)
     DB = np.dot(D_1, B)                                                      # (N,k)
-    tape += passed, D, G, B, DB
-    return s, np.einsum("nk,nk->n", DB, D_2)                                 # (N,)  (BP.7)
 
-
-@primitive
-def mlp_gradient(params, x, tape):
-    """∇E(x) (N,d) of a network with one output."""
-    _, passed = forward(params, x)
-    D = slopes(passed)
-    deltas, pulls = adjoints(params, D, np.ones((1, len(x), 1), x.dtype))
-    tape += passed, D, deltas, pulls
-    return np.dot(deltas[0][0], params[0][0].T)                              # (N,d)  (BP.4)
-
-
-def mlp_vjp(argnums, ans, args, kwargs):
-    passed, = kwargs["tape"]
-    return lambda g: (backward(args[0], passed, slopes(passed), g),)
-
-
-def mlp_jvp_vjp(argnums, ans, args, kwargs):
-    passed, D, a_dots, h_dots = kwargs["tape"]
-
-    def vjp(g):
-        deltas, pulls = adjoints(args[0], D, g[1].reshape(-1, *g[0].shape))
-        return backward_tangents(args[0], passed, D, g[0], a_dots, h_dots, deltas, pulls),
-    return vjp
-
-
-def mlp_trace_vjp(argnums, ans, args, kwargs):
-    (W_1, _), (W_2, _), (W_3, _) = params = args[0]
-    passed, D, G, B, DB = kwargs["tape"]
-
-    def vjp(g):
+    def pullback(g):
         t = g[1][:, None]                                                    # (N,1)
-        tD = t * D[1]                                                        # (N,k)
-        c_1, c_2 = curvatures(passed, D)
-        c_1 *= np.dot(tD, B.T)                                               # (N,k)  (BP.8)
-        c_2 *= t * DB                                                        # (N,k)  (BP.8)
-        (dW_1, db_1), (dW_2, db_2), (dW_3, db_3) = backward(params, passed, D, g[0], (c_1, c_2))
-        dB = np.dot(D[0].T, tD)                                              # (k,k)  (BP.9)
+        C_1, C_2 = curvatures(*tape)
+        grads = backward(params, tape, g[0], (C_1 * np.dot(t * D_2, B.T), C_2 * t * DB))  # (BP.8)
+        dB = np.dot(D_1.T, t * D_2)                                          # (k,k)  (BP.9)
         dG = (dB * W_2).T                                                    # (k,k)  (BP.9)
-        return [(dW_1 + np.dot(W_3.T, dG), db_1), (dW_2 + dB * G.T, db_2),
-                (dW_3 + np.dot(dG, W_1.T), db_3)],                           # (BP.9)
-    return vjp
-
-
-def mlp_gradient_vjp(argnums, ans, args, kwargs):
-    passed, D, deltas, pulls = kwargs["tape"]
-
-    def vjp(u):
-        _, a_dots, h_dots = tangents(args[0], D, u[None])                    # (BP.10)
-        zero = np.zeros((len(u), 1), u.dtype)
-        return backward_tangents(args[0], passed, D, zero, a_dots, h_dots, deltas, pulls),
-    return vjp
-
-
-for operation, rule in [(mlp, mlp_vjp), (mlp_jvp, mlp_jvp_vjp),
-                        (mlp_trace, mlp_trace_vjp), (mlp_gradient, mlp_gradient_vjp)]:
-    defvjp_argnums(operation, rule)
+        for (dW, _), more in zip(grads, (np.dot(W_3.T, dG), dB * G.T, np.dot(dG, W_1.T))):
+            dW += more                                                       # (in,out)  (BP.9)
+        return grads
+    return (s, np.einsum("nk,nk->n", DB, D_2)), pullback                     # (N,)  (BP.7)

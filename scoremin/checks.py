@@ -3,7 +3,7 @@
 A public function checks what it is given once, at its entry, and raises ValueError naming the
 argument, what came and what is wanted. float32 and float64 pass through, everything else becomes
 float64: on integer arrays autograd's gradients would be silently wrong. A value that autograd is
-tracing was checked where it entered and passes through untouched.
+tracing keeps its type, and only its shape is checked.
 """
 
 import numpy as np
@@ -11,26 +11,26 @@ from autograd.extend import Box
 
 
 def floats(x):
-    """x as an array of float32 or float64."""
+    """x as an array of float32 or float64; a traced x as it is."""
+    if isinstance(x, Box):
+        return x
     x = np.asarray(x)
     return x if x.dtype in (np.float32, np.float64) else x.astype(float)
 
 
 def points(name, x, width=None):
     """x as a finite float array (N, d) with N > 0; d = width where it is given."""
-    if isinstance(x, Box):
-        return x
     x = floats(x)
     if x.ndim != 2 or x.size == 0 or x.shape[1] != (width or x.shape[1]):
         raise ValueError(f"{name} has shape {x.shape}; want (N, {width or 'd'}) with N > 0")
-    if not np.isfinite(x).all():
+    if not isinstance(x, Box) and not np.isfinite(x).all():
         raise ValueError(f"{name} holds NaN or infinity; want finite numbers")
     return x
 
 
 def same_rows(name, x, like, stacked=False):
     """x as a finite float array of like's shape and dtype; (M, *like.shape) too where stacked."""
-    x = x if isinstance(x, Box) else floats(x)
+    x = floats(x)
     lead = x.shape[:1] if stacked and x.ndim == 3 else ()
     if x.shape != lead + like.shape or x.size == 0:
         wanted = f"{like.shape}" + (f" or (M, {like.shape[0]}, {like.shape[1]})" if stacked else "")
@@ -38,6 +38,13 @@ def same_rows(name, x, like, stacked=False):
     if not isinstance(x, Box) and not np.isfinite(x).all():
         raise ValueError(f"{name} holds NaN or infinity; want finite numbers")
     return x.astype(like.dtype, copy=False) if not isinstance(x, Box) else x
+
+
+def like(s, x):
+    """s, the value of a score function at x, which must have x's shape: an energy's (N,) would broadcast."""
+    if np.shape(s) != x.shape:
+        raise ValueError(f"score(x) has shape {np.shape(s)}; want {x.shape}, that of x")
+    return s
 
 
 def positive(name, value):

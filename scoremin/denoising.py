@@ -47,7 +47,7 @@ Cost: one network pass. Sources: Vincent 2011, eq. 11 and appendix; Robbins 1956
 (Tweedie); Ho et al. 2020, eq. 14; Wang et al. 2020 (control variate).
 """
 
-from .checks import points, positive, same_rows
+from .checks import like, points, positive, same_rows
 from .derivatives import inner, mean
 
 
@@ -55,11 +55,11 @@ def denoising_loss(score, x, z, sigma):
     """½ E‖s(x + σz) + z/σ‖², a scalar. z (N,d) standard normal, sigma one number > 0."""
     x, sigma = points("x", x), positive("sigma", sigma)
     z = same_rows("z", z, x)
-    residual = score(x + sigma * z) + z / sigma                              # (N,d)
+    residual = like(score(x + sigma * z), x) + z / sigma                     # (N,d)
     return 0.5 * mean(inner(residual, residual))                             # ()  (DSM.4)
 
 
 def tweedie(score, x_noisy, sigma):
     """E[x | x_noisy] (N,d), the denoised points, for the score of q_σ."""
     x_noisy, sigma = points("x_noisy", x_noisy), positive("sigma", sigma)
-    return x_noisy + sigma**2 * score(x_noisy)                               # (N,d)  (DSM.8)
+    return x_noisy + sigma**2 * like(score(x_noisy), x_noisy)                # (N,d)  (DSM.8)

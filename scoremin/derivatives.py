@@ -10,14 +10,15 @@ A score function that knows its own derivatives offers them as .jvp(x, v) and .d
 are then used; any other callable goes through autograd's forward mode. Both can be differentiated
 again in the parameters, which is what training on them needs.
 
-The score must treat rows independently: s_n depends on x_n alone.
+The score must treat rows independently: s_n depends on x_n alone. If s does not depend on x at all,
+autograd warns so, and J is 0.
 """
 
 import autograd.numpy as np
 from autograd import make_jvp
 from autograd.extend import def_linear, defvjp, primitive
 
-from .checks import points, same_rows
+from .checks import like, points, same_rows
 
 
 @primitive
@@ -49,7 +50,7 @@ def jvp(score, x, v):
     v = same_rows("v", v, x, stacked=True)
     if hasattr(score, "jvp"):
         return score.jvp(x, v)
-    pushforward = make_jvp(score)(x)                                         # (JVP.1)
+    pushforward = make_jvp(lambda x: like(score(x), x))(x)                   # (JVP.1)
     if v.ndim == 2:
         return pushforward(v)
     s, Jv = zip(*[pushforward(v_m) for v_m in v])

@@ -4,8 +4,9 @@ The Fisher divergence measures how far the model's score is from that of the den
 
     (ESM.1)  J_ESM(θ) = ½ E_{x~p} ‖s_θ(x) − ∇log p(x)‖²
 
-It is zero exactly when s_θ = ∇log p wherever p > 0, and weighs errors by p: where there are no data,
-nothing is learned. Given samples, ∇log p is unknown. A kernel density estimate from n points x_i,
+For continuous s it is zero exactly when s_θ = ∇log p wherever p > 0. It weighs errors by p: where
+there are no data, nothing is learned. Given samples, ∇log p is unknown. A kernel density estimate
+from n points x_i,
 
     (ESM.2)  p_h(x) = 1/n Σ_i N(x; x_i, h²I)
 
@@ -21,7 +22,7 @@ w_j = 1/(1 + r) with r = Σ_{i≠j} exp(−‖x_j−x_i‖²/2h²), and w'_i for
 
     (ESM.6)  ∇log p_h(x_j) = r/(1 + r) · (Σ_{i≠j} w'_i x_i − x_j)/h²
 
-so the score shrinks to 0 as h → 0. Leave one out (the second factor alone) when x is the data.
+so between distinct points the score shrinks to 0 as h → 0. Leave one out (the second factor alone) when x is the data.
 
 Cost: a network pass for the loss, N·n kernels for the target. Fails: p_h is p blurred by h (in
 expectation q_h of DSM.1), a bias of order h²; less blur means more noise, hopeless in high d.
@@ -30,7 +31,7 @@ Sources: Hyvärinen 2005, eq. 2; Parzen 1962; Vincent 2011, section 4.1; Fukunag
 
 import autograd.numpy as np
 
-from .checks import points, positive, same_rows
+from .checks import like, points, positive, same_rows
 from .data import log_sum_exp
 from .derivatives import inner, mean
 
@@ -41,7 +42,7 @@ def explicit_loss(score, x, target):
     """½ E‖s(x) − target‖², a scalar. target (N,d) holds the values of the score to match."""
     x = points("x", x)
     target = same_rows("target", target, x)
-    residual = score(x) - target                                             # (N,d)
+    residual = like(score(x), x) - target                                     # (N,d)
     return 0.5 * mean(inner(residual, residual))                             # ()  (ESM.1)
 
 
@@ -71,8 +72,8 @@ def kde_score(x, data, h, leave_one_out=False):
     """∇log p_h(x), (N,d) -> (N,d). leave_one_out: x is data itself, and each row skips its own kernel."""
     x, h = points("x", x), positive("h", h)
     data = points("data", data, x.shape[1]).astype(x.dtype, copy=False)
-    if leave_one_out and (len(data) < 2 or x.shape != data.shape):
-        raise ValueError(f"leave_one_out wants x to be data, at least 2 rows; shapes {x.shape}, {data.shape}")
+    if leave_one_out and (len(data) < 2 or not np.array_equal(x, data)):
+        raise ValueError(f"leave_one_out wants x to be data itself, at least 2 rows; shapes {x.shape}, {data.shape}")
     centre = data.mean(axis=0)                                               # keeps the sums below small
     shifted, weighted = data - centre, []
     for a in _log_kernels(x, data, h, leave_one_out):

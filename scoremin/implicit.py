@@ -20,16 +20,15 @@ C does not depend on θ, so both losses have the same gradient. J_ESM ≥ 0 is 0
 
     (ISM.6)  min J_ISM = −½ E_p‖∇log p‖²
 
-With s = ∇log p itself, and a constant or the coordinate x_i in the place of the other factor, the
-same integration by parts gives Stein's identities, a check for any learned score:
+Put simple fields for s in (ISM.2) and (ISM.3): the constant e_j, whose derivative is 0, and x_i e_j,
+whose divergence is 1 if i = j and else 0. With p and x p → 0 far out this gives Stein's identities,
+E[∂_j log p] = 0 and E[x_i ∂_j log p] = −[i = j], a check for any learned score:
 
     (ISM.7)  E_p[∇log p] = 0,   E_p[∇log p(x) xᵀ] = −I
 
 For a linear score s(x) = −A(x − m) on data of mean μ and covariance S (1/n, not 1/(n−1)),
 
     (ISM.8)  J_ISM = ½ tr(A S Aᵀ) + ½‖A(μ − m)‖² − tr A,   least at A = S⁻¹, m = μ
-
-The trace is exact by d directional derivatives (JVP.2): a step costs d times as much as SSM's.
 
 Fails. (a) With finitely many points a flexible model wins without end: near each x_i let
 s(x) = −(x − x_i)/τ² and
@@ -47,7 +46,19 @@ constant score, so the trace vanishes and the flat density is optimal:
     (ISM.11) tr ∂s/∂x = 0 at almost every x,   J_ISM = ½ E‖s‖² ≥ 0, least at s = 0
 
 A ReLU score network has a trace, but its gradient misses how kinks move, and is biased.
-Source: Hyvärinen 2005, theorem 1 and section 3.1.
+
+Cost: the exact trace takes d directional derivatives (JVP.2), so that a step costs about d times one
+of SSM. For the MLP with two hidden layers there is a shorter way. By the chain rule on (NET.1), with
+D_l = φ'(h_l) of one row, and indices i, o for inputs and outputs, j, k for the hidden units,
+
+    (ISM.12) ∂s_o/∂x_i = Σ_jk W_1[i,j] D_1[j] W_2[j,k] D_2[k] W_3[k,o]
+
+Set o = i and sum over i first: the sum is the matrix product W_3 W_1, the same for all rows. Hence
+
+    (ISM.13) tr ∂s/∂x = D_1ᵀ (W_2 ∘ (W_3 W_1)ᵀ) D_2
+
+one extra matrix product for all rows together, whatever d is. (OT-Flow has exact traces at the cost
+of an estimator, too.) Sources: Hyvärinen 2005, theorem 1 and section 3.1; Onken et al. 2021.
 """
 
 from .derivatives import divergence, inner, mean

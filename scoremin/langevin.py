@@ -43,7 +43,7 @@ algorithm 1; Jolicoeur-Martineau et al. 2021 (denoise).
 
 import numpy as np
 
-from .checks import points, positive
+from .checks import like, points, positive
 
 
 def _advance(x, drift, noise, i, step):
@@ -67,7 +67,7 @@ def langevin(score, x, step, n_steps, rng, temperature=1.0, callback=None):
     size = float(temperature * step)**0.5
     for i in range(n_steps):
         z = rng.standard_normal(x.shape, x.dtype)                            # (N,d)
-        x = _advance(x, 0.5 * step * score(x), size * z, i, step)            # (N,d)  (LD.3) (LD.5)
+        x = _advance(x, 0.5 * step * like(score(x), x), size * z, i, step)   # (N,d)  (LD.3) (LD.5)
         if callback:
             callback(i, x)
     return x

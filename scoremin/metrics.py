@@ -25,13 +25,13 @@ Source: Székely & Rizzo 2013.
 
 import numpy as np
 
-from .checks import points
+from .checks import like, points
 
 
 def fisher_divergence(score, target, x):
     """½ E‖s(x) − target(x)‖² for two score functions on points x (N,d)."""
     x = points("x", x)
-    return 0.5 * np.mean(np.sum((score(x) - target(x))**2, axis=1))          # ()  (ESM.1)
+    return 0.5 * np.mean(np.sum((like(score(x), x) - like(target(x), x))**2, axis=1))  # ()  (ESM.1)
 
 
 def relative_error(score, target, x):

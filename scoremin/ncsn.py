@@ -30,7 +30,7 @@ Sources: Song & Ermon 2019, eq. 5, 6; Song & Ermon 2020 (choice of levels).
 
 import numpy as np
 
-from .checks import noise_levels, points, positive, same_rows
+from .checks import like, noise_levels, points, positive, same_rows
 from .derivatives import inner, mean
 
 
@@ -38,7 +38,7 @@ def ncsn_loss(score, x, z, sigma):
     """½ E σ²‖s(x + σz, σ) + z/σ‖², a scalar. score(x, sigma) with sigma (N,), one level a row."""
     x = points("x", x)
     z, column = same_rows("z", z, x), noise_levels("sigma", sigma, x)        # (N,d) (N,1)
-    residual = column * score(x + column * z, column[:, 0]) + z              # (N,d)
+    residual = column * like(score(x + column * z, column[:, 0]), x) + z     # (N,d)
     return 0.5 * mean(inner(residual, residual))                             # ()  (NCSN.4)
 
 

@@ -8,7 +8,7 @@ Rows are samples; W_l is (in, out). With hidden activation φ = SiLU,
 
 φ must be smooth: ISM and SSM train on φ', so their gradient needs φ'' (ReLU has none, see ISM.11).
 The tanh form cannot overflow, and since ς' is a polynomial in ς, derivatives of every order stay
-finite at any h; autograd's own rule for tanh divides by cosh² and gives NaN.
+finite at any h; autograd's own rule for tanh divides by cosh², and its second derivative gives NaN.
 
 One network serves all noise levels when it also sees σ. Raw inputs and targets differ by orders of
 magnitude between levels, so the input is scaled to unit size, and the output by the size of the
@@ -18,7 +18,8 @@ score, 1/σ; −σs, the predicted noise (DSM.10), then is the bare network −f
     (NET.5)  at one fixed σ this is an MLP of x alone, with the constants moved into the weights:
              W_1 → W_1[:d]/√(σ² + σ_data²),  b_1 → b_1 + log σ W_1[d],  W_L → W_L/σ,  b_L → b_L/σ
 
-An energy-based model puts a density on x through one number per point:
+(a single layer takes both). An energy-based model puts a density on x through one number per point,
+provided that Z is finite:
 
     (EBM.1)  p_θ(x) = exp(−E_θ(x)) / Z_θ,   Z_θ = ∫ exp(−E_θ(x)) dx
     (EBM.2)  ∇_θ E_p[log p_θ(x)] = −E_p[∇_θ E_θ(x)] + E_{p_θ}[∇_θ E_θ(x)]
@@ -31,14 +32,16 @@ itself, so maximum likelihood must sample the model at every step. The score nee
 Sources: LeCun et al. 2006 (EBM); Song & Ermon 2020, technique 3 (1/σ); Karras et al. 2022 (scaling).
 """
 
+import math
 from itertools import pairwise
 
 import autograd.numpy as np
-from autograd import elementwise_grad
+from autograd import builtins, elementwise_grad
 from autograd.extend import defjvp, defvjp, primitive
+from autograd.tracer import getval
 
 from . import backprop, derivatives
-from .checks import noise_levels, points, positive
+from .checks import noise_levels, points, positive, same_rows
 
 
 @primitive
@@ -83,7 +86,12 @@ def plain(params, x):
 
 def network(params, x):
     """f(x), by the rules of backprop.py where they apply."""
-    return backprop.mlp(params, x, tape=[]) if backprop.by_hand(params, x) else plain(params, x)
+    return backprop.mlp(params, x) if backprop.by_hand(params, x) else plain(params, x)
+
+
+def inputs(params):
+    """The number of inputs of a network."""
+    return getval(params)[0][0].shape[0]
 
 
 class MLP:
@@ -93,21 +101,24 @@ class MLP:
         self.params = params
 
     def __call__(self, x):
-        return network(self.params, points("x", x, self.params[0][0].shape[0]))
+        return network(self.params, points("x", x, inputs(self.params)))
 
     def jvp(self, x, v):
         """s (N,d), and Jv like v."""
+        x = points("x", x, inputs(self.params))
+        v = same_rows("v", v, x, stacked=True)
         if not backprop.by_hand(self.params, x, v):
             return derivatives.jvp(self.__call__, x, v)
-        both = backprop.mlp_jvp(self.params, x, v, tape=[])
+        both = backprop.mlp_jvp(self.params, x, v)
         return both[0], both[1]
 
     def divergence(self, x):
         """s (N,d), and tr ∂s/∂x (N,): in closed form for two hidden layers, else by d tangents."""
+        x = points("x", x, inputs(self.params))
         if not backprop.by_hand(self.params, x):
             return derivatives.divergence(self.__call__, x)
         if len(self.params) == 3:
-            both = backprop.mlp_trace(self.params, x, tape=[])
+            both = backprop.mlp_trace(self.params, x)
             return both[0], both[1]
         basis = np.broadcast_to(np.eye(x.shape[1], dtype=x.dtype)[:, None], (x.shape[1], *x.shape))
         s, J = self.jvp(x, basis)
@@ -124,18 +135,19 @@ class NoiseConditionalMLP:
         self.params, self.sigma_data = params, positive("sigma_data", sigma_data)
 
     def __call__(self, x, sigma):
-        x = points("x", x, self.params[0][0].shape[0] - 1)
+        x = points("x", x, inputs(self.params) - 1)
         sigma = noise_levels("sigma", sigma, x)                              # (N,1)
-        inputs = [x / np.sqrt(sigma**2 + self.sigma_data**2), np.log(sigma)]
-        return network(self.params, np.concatenate(inputs, axis=1)) / sigma  # (N,d)  (NET.4)
+        scaled = x / np.sqrt(sigma**2 + self.sigma_data**2)                  # (N,d)
+        return network(self.params, np.hstack([scaled, np.log(sigma)])) / sigma  # (N,d)  (NET.4)
 
     def at(self, sigma):
         """The score function s(·, sigma) at one level, as an MLP."""
         sigma = positive("sigma", sigma)
-        (W, b), *hidden = self.params                                        # (d+1,k) (k,)
+        (W, b), *rest = self.params                                          # (d+1,k) (k,)
         scale = (sigma**2 + self.sigma_data**2)**0.5
-        first = [(W[:-1] / scale, b + float(np.log(sigma)) * W[-1])]
-        return MLP((first + hidden)[:-1] + [tuple(a / sigma for a in self.params[-1])])  # (NET.5)
+        layers = [(W[:-1] / scale, b + math.log(sigma) * W[-1]), *rest]
+        layers[-1] = tuple(a / sigma for a in layers[-1])
+        return MLP(builtins.list([builtins.tuple(layer) for layer in layers]))  # (NET.5)
 
 
 class EnergyMLP:
@@ -145,13 +157,14 @@ class EnergyMLP:
         self.params = params
 
     def __call__(self, x):
-        return network(self.params, points("x", x, self.params[0][0].shape[0]))[:, 0]
+        return network(self.params, points("x", x, inputs(self.params)))[:, 0]
 
     def gradient(self, x):
         """∇E(x) (N,d)."""
+        x = points("x", x, inputs(self.params))
         if not backprop.by_hand(self.params, x):
             return elementwise_grad(self)(x)
-        return backprop.mlp_gradient(self.params, x, tape=[])
+        return backprop.mlp_gradient(self.params, x)
 
 
 def energy_score(energy):

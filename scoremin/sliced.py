@@ -22,10 +22,15 @@ learn 1/d of the score. The probes here, all with E vvᵀ = I, and Q = vᵀAv wi
     (SSM.7)  Rademacher  v_i = ±1                Var Q = 2(‖H‖_F² − Σ_i H_ii²)
     (SSM.8)  sphere      v uniform on ‖v‖ = √d   Var Q = 2d/(d+2) (‖H‖_F² − (tr H)²/d)
 
-(Each from Q = Σ H_ij v_i v_j and the fourth moments: E v_i⁴ = 3, 1, 3d/(d+2) and E v_i²v_j² = 1, 1,
-d/(d+2).) At one x the spread of SSM-VR is this with A = ∂s/∂x; SSM is itself one quadratic form,
+Odd moments vanish in all three, so in E Q² = Σ H_ij H_kl E[v_i v_j v_k v_l] only pairs of equal
+indices survive. With α = E v_i⁴ and β = E v_i²v_j², i ≠ j,
 
-    (SSM.9)  ½(vᵀs)² + vᵀ ∂s/∂x v = vᵀ(∂s/∂x + ½ssᵀ)v
+    (SSM.9)  E Q² = β((tr H)² + 2‖H‖_F²) + (α − 3β) Σ_i H_ii²,   Var Q = E Q² − (tr H)²
+
+where (α, β) is (3, 1), (1, 1), and 3β = α = 3d/(d+2) on the sphere: rotations give α = 3β, and
+E‖v‖⁴ = dα + d(d−1)β = d² fixes the size. At one x the spread of SSM-VR is this with A = ∂s/∂x; SSM is itself one quadratic form,
+
+    (SSM.10) ½(vᵀs)² + vᵀ ∂s/∂x v = vᵀ(∂s/∂x + ½ssᵀ)v
 
 and the mean of M independent probes divides the variance by M. Rademacher probes are exact for
 d = 1. For d > 1 neither they nor the sphere wins always: compare (SSM.7) with (SSM.8).

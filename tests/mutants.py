@@ -1,0 +1,177 @@
+"""How strong are the tests? One-line changes to a copy of the package, and which test notices each.
+
+    python tests/mutants.py            all of them, on two cores
+    python tests/mutants.py WORD ...   those whose file or reason holds one of the words
+
+A mutant is (file, old text, new text, why); old text must occur exactly once. The tests of the changed
+chapter run first, then the others, all but those of run_all.py. Exit status 0 if every mutant is
+killed, 1 if one survives or its text is not found, 2 if the tests fail on the unchanged copy.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import Queue
+
+ROOT = Path(__file__).resolve().parent.parent
+JOBS = 2
+LEFT_OUT = {"test_run_all.py", "test_labels.py"}  # slow; about texts
+ENVIRONMENT = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+MUTANTS = [
+    # data
+    ("data.py", "- 0.5 * d * np.log(2 * np.pi)", "- 0.5 * np.log(2 * np.pi)", "the factor d in the normaliser"),
+    ("data.py", "- 0.5 * np.linalg.slogdet", "- np.linalg.slogdet", "half of log det"),
+    ("data.py", "self.covs + noise)", "self.covs + noise**0.5)", "σ for σ² in the smoothed mixture"),
+    ("data.py", "return -np.sum(r[:, :, None] * pull", "return np.sum(r[:, :, None] * pull", "sign of the mixture score"),
+    ("data.py", "a - m), axis=-1))", "a), axis=-1))", "the maximum not taken out"),
+    ("data.py", "\"nij,nj->ni\"", "\"nji,nj->ni\"", "Cholesky factor transposed in sampling"),
+    ("data.py", "np.sum(diff * pull, axis=2), pull", "np.sum(diff * diff, axis=2), pull", "no precision in the exponent"),
+    # derivatives
+    ("derivatives.py", "sum(Je[:, j] for j", "sum(Je[:, 0] for j", "the first row for the diagonal"),
+    ("derivatives.py", "np.sum(a) / np.size(a)", "np.sum(a) / len(a) / 2", "half of a mean"),
+    ("derivatives.py", "lambda g: g / np.size(a) * np.ones(a.shape, a.dtype)",
+     "lambda g: g / np.size(a) * np.ones(a.shape)", "a float64 gradient of a float32 mean"),
+    # explicit
+    ("explicit.py", "0.5 * mean(inner(residual", "mean(inner(residual", "half of the explicit loss"),
+    ("explicit.py", "/ (-2 * h**2)", "/ (-2 * h)", "h for h² in the kernel"),
+    ("explicit.py", "- (x - centre)) / h**2", "- (x - centre)) / h", "h for h² in the KDE score"),
+    ("explicit.py", "0.5 * d * np.log(2 * np.pi * h**2)", "0.5 * np.log(2 * np.pi * h**2)", "the factor d in the KDE"),
+    ("explicit.py", "np.log(n) + 0.5", "0.5", "1/n in the KDE"),
+    ("explicit.py", "== start + np.arange(len(block))", "== np.arange(len(block))", "leave-one-out wrong after a block"),
+    # implicit and sliced
+    ("implicit.py", "0.5 * inner(s, s) + tr)", "inner(s, s) + tr)", "half of ‖s‖² in ISM"),
+    ("implicit.py", "0.5 * inner(s, s) + tr)", "0.5 * inner(s, s) - tr)", "sign of the trace"),
+    ("implicit.py", "0.5 * inner(s, s) + tr)", "0.5 * inner(s, s) + tr / x.shape[1])", "trace divided by d"),
+    ("sliced.py", "0.5 * inner(v, s)**2 +", "0.5 * inner(v * v, s * s) +", "squares before the sum"),
+    ("sliced.py", "0.5 * inner(v, s)**2 + inner(v, Jv)", "inner(v, s)**2 + inner(v, Jv)", "half of (vᵀs)²"),
+    ("sliced.py", "0.5 * inner(s, s) + inner(v, Jv)", "0.5 * inner(s, s) - inner(v, Jv)", "sign of vᵀJv"),
+    ("sliced.py", "0.5 * inner(s, s) + inner(v, Jv)", "0.5 * inner(v, s)**2 + inner(v, Jv)", "SSM for SSM-VR"),
+    ("sliced.py", "v *= (shape[-1] / np.sum", "v *= (1 / np.sum", "sphere of norm 1"),
+    ("sliced.py", "2 * rng.integers(0, 2, size=shape).astype(dtype) - 1", "rng.integers(0, 2, size=shape).astype(dtype)",
+     "probes 0, 1 for ±1"),
+    ("sliced.py", "rng.standard_normal(shape, dtype)", "rng.standard_normal(shape)", "float64 probes"),
+    # denoising and ncsn
+    ("denoising.py", "x) + z / sigma ", "x) - z / sigma ", "sign of the DSM target"),
+    ("denoising.py", "x) + z / sigma ", "x) + z / sigma**2 ", "σ² for σ in the target"),
+    ("denoising.py", "score(x + sigma * z)", "score(x + sigma**2 * z)", "σ² for σ in the noise"),
+    ("denoising.py", "score(x + sigma * z)", "score(x)", "the score asked at the clean point"),
+    ("denoising.py", "0.5 * mean(inner(residual", "mean(inner(residual", "half of the DSM loss"),
+    ("denoising.py", "x_noisy + sigma**2 * like", "x_noisy + sigma * like", "σ for σ² in Tweedie"),
+    ("denoising.py", "x_noisy + sigma**2 * like", "x_noisy - sigma**2 * like", "sign of Tweedie"),
+    ("ncsn.py", "residual = column * like", "residual = column**2 * like", "weighted by σ twice"),
+    ("ncsn.py", "x) + z     ", "x) - z     ", "sign of the NCSN target"),
+    ("ncsn.py", "0.5 * mean(inner(residual", "mean(inner(residual", "half of the NCSN loss"),
+    ("ncsn.py", "score(x + column * z, column[:, 0])", "score(x + column * z, column[::-1, 0])", "levels of other rows"),
+    ("ncsn.py", "np.geomspace(sigma_max, sigma_min, n)", "np.linspace(sigma_max, sigma_min, n)", "linear levels"),
+    ("ncsn.py", "np.geomspace(sigma_max, sigma_min, n)", "np.geomspace(sigma_max, sigma_min, n + 1)[:-1]",
+     "the last level missing"),
+    ("checks.py", "np.asarray(sigma, dtype=x.dtype)", "np.asarray(sigma, dtype=float)", "float64 levels"),
+    # langevin
+    ("langevin.py", "0.5 * step * like", "step * like", "half of the drift"),
+    ("langevin.py", "size = float(temperature * step)**0.5", "size = float(temperature * step)", "noise step for √step"),
+    ("langevin.py", "size = float(temperature * step)**0.5", "size = float(2 * temperature * step)**0.5", "noise √(2 step)"),
+    ("langevin.py", "size = float(temperature * step)**0.5", "size = float(temperature) * float(step)**0.5", "T for √T"),
+    ("langevin.py", "x.dtype)                            # (N,d)", "float)  # (N,d)", "float64 noise"),
+    ("langevin.py", "rng.standard_normal(x.shape, x.dtype)", "rng.standard_normal((1, x.shape[1]), x.dtype)",
+     "one noise for all chains"),
+    ("langevin.py", "step * sigma**2 / float(sigmas[-1])**2", "step * sigma / float(sigmas[-1])", "step ∝ σ"),
+    ("langevin.py", "step * sigma**2 / float(sigmas[-1])**2", "step * sigma**2 / float(sigmas[0])**2", "step of the first level"),
+    ("langevin.py", "x + sigma**2 * ", "x + 0.5 * sigma**2 * ", "half of the last denoising"),
+    ("langevin.py", "callback(i * n_steps + k, x)", "callback(i + k, x)", "annealed indices"),
+    ("langevin.py", "(np.diff(sigmas) < 0)", "(np.diff(sigmas) <= 0)", "equal levels accepted"),
+    ("langevin.py", "if not np.isfinite(np.sum(moved**2)):", "if False:", "divergence not seen"),
+    ("langevin.py", "if not 0 <= temperature < np.inf:", "if not 0 <= temperature:", "infinite temperature accepted"),
+    # metrics
+    ("metrics.py", "0.5 * np.mean(np.sum(", "np.mean(np.sum(", "half of the Fisher divergence"),
+    ("metrics.py", "2 * _mean_distance(a, b) - ", "_mean_distance(a, b) - ", "the 2 of the energy distance"),
+    ("metrics.py", "total / (len(a) * len(b))", "total / (len(a) * (len(b) - 1 or 1))", "1/(n − 1) in the energy distance"),
+    ("metrics.py", "np.sum(np.sqrt(sq), dtype=float)", "np.sum(sq, dtype=float)", "squared distances"),
+    ("metrics.py", "-1 / len(b)], [len(a), len(b)]", "-1 / len(a)], [len(a), len(b)]", "weights of the second sample"),
+    ("metrics.py", "for _ in range(n_permutations)", "for _ in range(n_permutations - 1)", "K off by one"),
+    ("metrics.py", "np.argmin(sq", "np.argmax(sq", "the farthest mode"),
+    ("metrics.py", "minlength=len(means)", "minlength=0", "empty modes left out"),
+
+    # network, backprop, train: the fast path, to be completed where its code changes
+    ("network.py", "return gate * (1 + h * (1 - gate))", "return gate * (1 + h * gate)", "φ'"),
+    ("network.py", "/ np.sqrt(sigma**2 + self.sigma_data**2)  ", "/ (sigma + self.sigma_data)  ", "input scaling"),
+    ("network.py", "np.log(sigma)])) / sigma", "np.log(sigma)]))", "1/σ of the output"),
+    ("network.py", "return lambda x: -gradient(", "return lambda x: gradient(", "energy sign flipped"),
+    ("network.py", "/ np.sqrt(n_in)).astype(dtype)", "/ np.sqrt(n_out)).astype(dtype)", "spread of W"),
+    ("train.py", "m += 0.1 * g ", "m += g ", "the weight of g in m"),
+    ("train.py", "u += 0.001 * g * g", "u += 0.001 * g", "g for g²"),
+    ("train.py", "root *= 1 / math.sqrt(1 - 0.999**k)", "root *= 1 / (1 - 0.999**k)", "no root in the correction of u"),
+    ("train.py", "(rate / (1 - 0.9**k))", "rate", "no correction of m"),
+    ("train.py", "u, k + 1, rate_k)", "u, k + 2, rate_k)", "k off by one"),
+    ("train.py", "math.cos(math.pi * k / steps)", "math.cos(0.5 * math.pi * k / steps)", "half a cosine"),
+    ("train.py", "rng.integers(len(data), size=batch_size)", "rng.integers(len(data) - 1, size=batch_size)",
+     "the last row never drawn"),
+]
+
+
+def tests_of(file):
+    """All test files but those left out, that of the changed chapter first."""
+    first = f"test_{Path(file).stem}.py"
+    names = sorted(path.name for path in (ROOT / "tests").glob("test_*.py"))
+    return sorted([name for name in names if name not in LEFT_OUT], key=lambda name: name != first)
+
+
+def copy_of_the_package(folder):
+    """A copy of what the tests need, without caches."""
+    for part in ("scoremin", "tests", "figures"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.png"))
+    shutil.copy(ROOT / "run_all.py", folder)
+    return folder
+
+
+def first_failure(folder, file):
+    """The first test that fails on the copy, or None."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider", "-W", "ignore"]
+    done = subprocess.run([*command, *(f"tests/{name}" for name in tests_of(file))], cwd=folder, env=ENVIRONMENT,
+                          capture_output=True, text=True, check=False)
+    failed = re.search(r"^(?:FAILED|ERROR) (?:tests/)?(\S+)", done.stdout, re.MULTILINE)
+    return (failed.group(1) if failed else done.stdout[-500:] + done.stderr[-500:]) if done.returncode else None
+
+
+def try_mutant(mutant, folders):
+    """One mutant on one of the copies: what became of it, a line."""
+    file, old, new, why = mutant
+    text = (ROOT / "scoremin" / file).read_text(encoding="utf-8")
+    if text.count(old) != 1:
+        return f"NOT FOUND  {file:15s} {why}: {old!r} occurs {text.count(old)} times"
+    folder = folders.get()
+    try:
+        (folder / "scoremin" / file).write_text(text.replace(old, new), encoding="utf-8")
+        killer = first_failure(folder, file)
+        return f"killed     {file:15s} {why} <- {killer}" if killer else f"SURVIVED   {file:15s} {why}: {old!r} -> {new!r}"
+    finally:
+        (folder / "scoremin" / file).write_text(text, encoding="utf-8")
+        folders.put(folder)
+
+
+def main(words):
+    chosen = [m for m in MUTANTS if not words or any(word in m[0] or word in m[3] for word in words)]
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(JOBS) as pool:
+        folders = Queue()
+        for job in range(JOBS):
+            folders.put(copy_of_the_package(Path(scratch) / f"copy{job}"))
+        failed = first_failure(folders.queue[0], "")
+        if failed:
+            print(f"the tests fail without any change: {failed}")
+            return 2
+        lines = []
+        for line in pool.map(lambda mutant: try_mutant(mutant, folders), chosen):
+            print(line, flush=True)
+            lines.append(line)
+    killed = sum(line.startswith("killed") for line in lines)
+    print(f"{killed} of {len(lines)} mutants killed")
+    return 0 if killed == len(lines) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

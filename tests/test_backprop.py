@@ -1,0 +1,169 @@
+"""The rules derived by hand, against autograd's own on the plain network, and against loops."""
+
+import autograd.numpy as np
+import pytest
+from autograd import elementwise_grad, jacobian, make_jvp, value_and_grad
+from autograd.misc import flatten
+from oracles import gradient_error, plain_mlp
+
+from scoremin import (
+    MLP,
+    EnergyMLP,
+    NoiseConditionalMLP,
+    backprop,
+    denoising_loss,
+    divergence,
+    energy_score,
+    explicit_loss,
+    implicit_loss,
+    init_mlp,
+    ncsn_loss,
+    sliced_loss,
+    sliced_vr_loss,
+)
+
+DEPTHS = {"linear": [3, 3], "one hidden": [3, 8, 3], "two hidden": [3, 8, 7, 3], "three hidden": [3, 6, 5, 4, 3]}
+RNG = np.random.default_rng(0)
+X, Z, TARGET = (RNG.standard_normal((6, 3)) for _ in range(3))
+V = RNG.standard_normal((4, 6, 3))
+LOSSES = {
+    "explicit": lambda score: explicit_loss(score, X, TARGET),
+    "implicit": lambda score: implicit_loss(score, X),
+    "sliced": lambda score: sliced_loss(score, X, V[0]),
+    "sliced, M probes": lambda score: sliced_loss(score, X, V),
+    "sliced_vr": lambda score: sliced_vr_loss(score, X, V[0]),
+    "sliced_vr, M probes": lambda score: sliced_vr_loss(score, X, V),
+    "denoising": lambda score: denoising_loss(score, X, Z, 0.3),
+}
+
+
+def network(sizes):
+    rng = np.random.default_rng(sum(sizes))
+    return [(W, 0.3 * rng.standard_normal(b.shape)) for W, b in init_mlp(rng, sizes)]
+
+
+def assert_same(f, g, params):
+    """f and g agree in value and gradient to 1e-12 of the largest entry."""
+    (value, grad), (value_g, grad_g) = value_and_grad(f)(params), value_and_grad(g)(params)
+    assert abs(value - value_g) <= 1e-12 * abs(value_g)
+    difference, scale = flatten(grad)[0] - flatten(grad_g)[0], np.max(np.abs(flatten(grad_g)[0]))
+    assert np.max(np.abs(difference)) <= 1e-12 * scale
+
+
+@pytest.mark.parametrize("sizes", DEPTHS.values(), ids=DEPTHS)
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_rules_by_hand_equal_plain_autograd_for_every_objective(loss, sizes):
+    """(BP.1) (BP.2) (BP.3) (BP.4) (BP.5) Value and gradient, for zero to three hidden layers."""
+    params = network(sizes)
+    assert_same(lambda p: loss(MLP(p)), lambda p: loss(plain_mlp(p)), params)
+    assert_same(lambda p: loss(MLP(p)), lambda p: loss(lambda x: MLP(p)(x)), params)
+
+
+@pytest.mark.parametrize("at", [False, True], ids=["levels by row", "one level"])
+def test_rules_by_hand_serve_the_noise_conditional_network(at):
+    """(BP.3) (BP.8) By row in NCSN; folded into the weights at one level, for ISM on its data inputs."""
+    params, sigma = network([4, 8, 7, 3]), np.geomspace(2, 0.05, 6)
+
+    def plain(p):
+        return lambda x, sigma: plain_mlp(p)(np.hstack([x / np.sqrt(sigma**2 + 1), np.log(sigma)])) / sigma
+
+    if at:
+        column = np.full((6, 1), 0.4)
+        assert_same(lambda p: implicit_loss(NoiseConditionalMLP(p).at(0.4), X),
+                    lambda p: implicit_loss(lambda x: plain(p)(x, column), X), params)
+    else:
+        assert_same(lambda p: ncsn_loss(NoiseConditionalMLP(p), X, Z, sigma),
+                    lambda p: ncsn_loss(lambda x, sigma: plain(p)(x, sigma[:, None]), X, Z, sigma), params)
+
+
+def test_training_at_one_level_takes_the_rules_by_hand(monkeypatch):
+    """(NET.5) The folded weights still count as one traced list, so the closed-form trace is used."""
+    calls, mlp_trace = [], backprop.mlp_trace
+    monkeypatch.setattr(backprop, "mlp_trace", lambda *args: calls.append(args) or mlp_trace(*args))
+    value_and_grad(lambda p: implicit_loss(NoiseConditionalMLP(p).at(0.4), X))(network([4, 8, 7, 3]))
+    assert len(calls) == 1
+
+
+def test_hidden_derivatives_are_tanh_free_closed_forms():
+    """(BP.6) φ' and φ'' from the gate and the activation equal the textbook forms, also far out."""
+    h = np.concatenate([np.linspace(-8, 8, 41), [-1e4, 1e4]])[:, None]
+    params = [(np.ones((1, 1)), np.zeros(1)), (np.ones((1, 1)), np.zeros(1))]
+    _, tape = backprop.forward(params, h)
+    s = 1 / (1 + np.exp(-np.clip(h, -700, 700)))
+    assert np.allclose(tape[2][0], s + h * s * (1 - s), rtol=0, atol=1e-15 * 40)
+    assert np.allclose(backprop.curvatures(*tape)[0], s * (1 - s) * (2 + h * (1 - 2 * s)), rtol=0, atol=1e-15 * 40)
+
+
+@pytest.mark.parametrize("sizes", [[1, 5, 4, 1], [3, 8, 7, 3], [6, 5, 9, 6]], ids=str)
+def test_trace_in_closed_form_is_the_sum_of_the_diagonal(sizes):
+    """(ISM.12) (ISM.13) (BP.7) (BP.8) (BP.9) Value against the dense Jacobian, gradient against d tangents."""
+    params, x = network(sizes), np.random.default_rng(1).standard_normal((5, sizes[0]))
+    traces = [np.trace(jacobian(plain_mlp(params))(row)) for row in x]
+    assert np.allclose(divergence(MLP(params), x)[1], traces, rtol=0, atol=1e-13)
+    weights = np.random.default_rng(2).standard_normal(5)
+    assert_same(lambda p: np.sum(weights * divergence(MLP(p), x)[1]),
+                lambda p: np.sum(weights * divergence(plain_mlp(p), x)[1]), params)
+
+
+def test_jacobian_of_two_hidden_layers_entry_by_entry():
+    """(ISM.12) The five-factor sum, written as loops, is autograd's Jacobian."""
+    (W_1, b_1), (W_2, b_2), (W_3, _) = params = network([3, 4, 5, 3])
+    h_1 = X[0] @ W_1 + b_1
+    a_1, slope = h_1 / (1 + np.exp(-h_1)), lambda h: (1 + np.exp(-h) * (1 + h)) / (1 + np.exp(-h))**2
+    D_1, D_2 = slope(h_1), slope(a_1 @ W_2 + b_2)
+    J = [[sum(W_1[i, j] * D_1[j] * W_2[j, k] * D_2[k] * W_3[k, o] for j in range(4) for k in range(5))
+          for i in range(3)] for o in range(3)]
+    assert np.allclose(J, jacobian(plain_mlp(params))(X[0]), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("sizes", [[3, 1], [3, 8, 1], [3, 8, 7, 1], [3, 6, 5, 4, 1]], ids=str)
+def test_gradient_of_an_energy_by_hand(sizes):
+    """(BP.4) (BP.10) −∇E equals autograd's, and training on it has autograd's gradient."""
+    params = network(sizes)
+    plain = lambda p: lambda x: plain_mlp(p)(x)[:, 0]
+    assert np.allclose(energy_score(EnergyMLP(params))(X), -elementwise_grad(plain(params))(X), rtol=0, atol=1e-14)
+    assert_same(lambda p: denoising_loss(energy_score(EnergyMLP(p)), X, Z, 0.3),
+                lambda p: denoising_loss(energy_score(plain(p)), X, Z, 0.3), params)
+
+
+def test_tangent_of_an_energy_is_its_gradient_against_the_direction():
+    """(BP.10) Σ uᵀ∇E from the gradient, and Σ J u from forward mode, are one number with one gradient."""
+    params, u = network([3, 8, 7, 1]), V[0]
+    assert_same(lambda p: np.sum(u * EnergyMLP(p).gradient(X)),
+                lambda p: np.sum(make_jvp(plain_mlp(p))(X)(u)[1]), params)
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_gradient_of_the_gradient_falls_back_to_plain_autograd(loss):
+    """Where the rules do not apply, a second derivative in θ, and forward mode in θ, are still right."""
+    params = network([3, 4, 4, 3])
+
+    def size(score):
+        return lambda p: np.sum(flatten(value_and_grad(lambda q: loss(score(q)))(p)[1])[0]**2)
+    assert_same(size(MLP), size(plain_mlp), params)
+
+
+@pytest.mark.parametrize("sizes", [[3, 8, 7, 3], [3, 6, 5, 4, 3]], ids=str)
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_rules_by_hand_pass_a_gradient_check(loss, sizes):
+    """(BP.3) (BP.5) (BP.8) Against central differences, which know no rule."""
+    assert gradient_error(lambda p: loss(MLP(p)), network(sizes), np.random.default_rng(3)) < 1e-8
+
+
+SINGLE = {
+    "implicit": lambda s, x, z, v: implicit_loss(s, x),
+    "sliced": lambda s, x, z, v: sliced_loss(s, x, v),
+    "sliced_vr": lambda s, x, z, v: sliced_vr_loss(s, x, v),
+    "denoising": lambda s, x, z, v: denoising_loss(s, x, z, 0.3),
+}
+
+
+@pytest.mark.parametrize("loss", SINGLE.values(), ids=SINGLE)
+def test_step_in_float32_has_no_float64_in_it(loss):
+    """Loss and gradient keep float32, and agree with float64 to its precision."""
+    params = network([3, 8, 7, 3])
+    single = [tuple(a.astype(np.float32) for a in layer) for layer in params]
+    value, grad = value_and_grad(lambda p: loss(MLP(p), *(a.astype(np.float32) for a in (X, Z, V))))(single)
+    exact = flatten(value_and_grad(lambda p: loss(MLP(p), X, Z, V))(params)[1])[0]
+    assert value.dtype == np.float32 and all(a.dtype == np.float32 for layer in grad for a in layer)
+    assert np.max(np.abs(exact - flatten(grad)[0])) < 1e-5 * np.max(np.abs(exact))

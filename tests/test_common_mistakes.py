@@ -1,0 +1,252 @@
+"""Mistakes seen in public code, each written out wrong, beside the quantity that exposes it and by how much.
+
+None of them raises an error, and most leave the training loss looking well. Every test asserts the
+number that a check should look for, in closed form where there is one.
+"""
+
+from itertools import product
+
+import autograd.numpy as np
+import pytest
+from autograd import grad
+from autograd.misc import flatten
+from oracles import MIXTURE
+
+from scoremin import (
+    MLP,
+    GaussianMixture,
+    annealed_langevin,
+    denoising_loss,
+    divergence,
+    energy_score,
+    geometric_sigmas,
+    implicit_loss,
+    init_mlp,
+    kde_score,
+    langevin,
+    mode_weights,
+    ncsn_loss,
+    relative_error,
+    sliced_loss,
+    sliced_vr_loss,
+)
+
+LINE = GaussianMixture([0.3, 0.7], [[-1.5], [1.0]], [[[0.5]], [[0.3]]])
+GRID = np.linspace(-9, 9, 361)[:, None]
+WIDTH = 18 / 360
+CHAINS = 20_000
+SIGMAS, STEP = geometric_sigmas(10, 0.01, 10), 2e-5                          # annealing of N(0, 1), 100 steps a level
+DATA = MIXTURE.sample(np.random.default_rng(0), 100)
+INVERSE = np.linalg.inv(np.cov(DATA.T, bias=True))                           # S⁻¹
+
+
+def linear(A):
+    """The parameters of s(x) = −A(x − μ) for the mean μ of DATA."""
+    return [(-A, DATA.mean(axis=0) @ A)]
+
+
+def steepness(loss, A):
+    """The largest entry of the gradient of loss(score) at the linear score of slope −A."""
+    return np.abs(flatten(grad(lambda params: loss(MLP(params)))(linear(A)))[0]).max()
+
+
+def annealed_variance(sigmas, step_of, noise_of):
+    """Exact variance of annealed Langevin on N(0, 1) from variance σ_1² by (LD.10), 100 steps a level."""
+    V = 100.0
+    for sigma in sigmas:
+        for _ in range(100):
+            V = (1 - step_of(sigma) / (1 + sigma**2) / 2)**2 * V + noise_of(sigma)
+    return V
+
+
+def squared(sigma):
+    """The right step of a level."""
+    return STEP * sigma**2 / SIGMAS[-1]**2
+
+
+def test_annealed_step_proportional_to_sigma_leaves_the_start():
+    """(LD.8) (LD.10) N(0, 1), σ 10 → .01: variance 70 instead of 1.10; most of the start, 100, is still there."""
+    wrong = lambda sigma: STEP * sigma / SIGMAS[-1]
+    assert abs(annealed_variance(SIGMAS, squared, squared) - 1.1038) < 1e-3
+    assert abs(annealed_variance(SIGMAS, wrong, wrong) - 70.3) < 0.1
+
+
+def test_annealed_noise_of_the_last_step_freezes_the_chain():
+    """(LD.8) (LD.10) noise √step instead of √step_i on N(0, 1): variance .009 instead of 1.10."""
+    assert abs(annealed_variance(SIGMAS, squared, lambda sigma: STEP) - 0.00885) < 1e-4
+
+
+def test_annealed_noise_of_the_last_step_loses_the_minor_mode():
+    """(LD.8) weights .8, .2, σ 20 → 1: all points fall to the single mode of the first level; the minor one gets 0."""
+    means, levels, rng = 5 * np.array([[1.0, 1.0], [-1.0, -1.0]]), geometric_sigmas(20, 1, 10), np.random.default_rng(1)
+    start = rng.uniform(-8, 8, (400, 2))
+    toy = {sigma: GaussianMixture([0.8, 0.2], means, np.tile(sigma**2 * np.eye(2), (2, 1, 1))).score
+           for sigma in levels.tolist()}
+    wrong = start
+    for sigma in levels.tolist():
+        for _ in range(60):
+            z = rng.standard_normal(start.shape)
+            wrong = wrong + 0.5 * 0.1 * sigma**2 * toy[sigma](wrong) + np.sqrt(0.1) * z
+    right = annealed_langevin(lambda x, sigma: toy[sigma](x), start, levels, 0.1, 60, rng)
+    assert abs(mode_weights(right, means)[1] - 0.2) < 5 * np.sqrt(0.2 * 0.8 / 400)
+    assert mode_weights(wrong, means)[1] == 0
+    assert 0.2 < np.mean(start.sum(axis=1) < 0)                              # it had half of the start
+
+
+def test_uniform_noise_moves_and_shrinks_the_cloud():
+    """(LD.3) rng.random for standard_normal on N(0, 1), step .1: mean 1/√step = 3.16, variance 1/12/(1 − step/4)."""
+    rng, x = np.random.default_rng(2), np.zeros((CHAINS, 1))
+    for _ in range(300):
+        x = x - 0.5 * 0.1 * x + np.sqrt(0.1) * rng.random(x.shape)
+    V = 1 / 12 / (1 - 0.1 / 4)
+    assert abs(np.mean(x) - 1 / np.sqrt(0.1)) < 5 * np.sqrt(V / CHAINS)
+    assert abs(np.var(x) - V) < 5 * V * np.sqrt(2 / CHAINS)
+
+
+def test_noise_without_the_two_halves_the_temperature():
+    """(LD.4) (LD.5) drift ε with noise √ε on N(0, 1): variance 1/(2 − ε), exactly half that of √(2ε)."""
+    rng, x = np.random.default_rng(3), np.zeros((CHAINS, 1))
+    for _ in range(200):
+        x = x - 0.1 * x + np.sqrt(0.1) * rng.standard_normal(x.shape)
+    right = langevin(lambda x: -x, np.zeros((CHAINS, 1)), 0.2, 200, rng)
+    V = 1 / (2 - 0.1)
+    assert abs(np.mean(x**2) - V) < 5 * V * np.sqrt(2 / CHAINS)
+    assert abs(np.mean(right**2) - 2 * V) < 5 * 2 * V * np.sqrt(2 / CHAINS)
+
+
+def test_unit_probes_learn_a_fraction_of_the_score():
+    """(SSM.2) (SSM.5) probes of norm 1 with the full ‖s‖²: optimum S⁻¹/d, half the score at d = 2, an error of ¼."""
+    x, unit = np.tile(DATA, (2, 1)), np.repeat(np.eye(2), len(DATA), axis=0)  # E vvᵀ = I/2 exactly
+    assert steepness(lambda score: sliced_vr_loss(score, x, unit), INVERSE / 2) < 1e-12
+    assert steepness(lambda score: sliced_vr_loss(score, x, np.sqrt(2) * unit), INVERSE) < 1e-12
+    assert abs(relative_error(MLP(linear(INVERSE / 2)), MLP(linear(INVERSE)), DATA) - 0.25) < 1e-12
+
+
+def test_squaring_before_summing_turns_ssm_into_ssm_vr():
+    """(SSM.4) (SSM.5) Σ(v_i s_i)² for (vᵀs)²: over all sign probes the mean is right, each single loss SSM-VR's."""
+    score, x = MLP(init_mlp(np.random.default_rng(4), [3, 6, 3])), np.array([[0.3, -0.2, 0.9]])
+    wrong, right, reduced = [], [], []
+    for signs in product([-1.0, 1.0], repeat=3):
+        v = np.array([signs])
+        s, change = sliced_loss(score, x, v), 0.5 * np.sum((v * score(x))**2) - 0.5 * np.sum(v * score(x))**2
+        wrong, right, reduced = [*wrong, s + change], [*right, s], [*reduced, sliced_vr_loss(score, x, v)]
+    assert abs(np.mean(wrong) - np.mean(right)) < 1e-14                      # no check of the mean can see it
+    assert np.allclose(wrong, reduced, rtol=1e-12)
+    assert np.abs(np.subtract(wrong, right)).max() > 0.1                     # one probe, held fixed, does
+
+
+def test_trace_divided_by_d_learns_a_fraction_of_the_score():
+    """(ISM.4) (ISM.8) a mean over the diagonal for the trace: optimum S⁻¹/d, an error of (1 − 1/d)², ¼ at d = 2."""
+    def wrong(score):
+        s, tr = divergence(score, DATA)
+        return np.mean(0.5 * np.sum(s**2, axis=1) + tr / 2)
+
+    assert steepness(wrong, INVERSE / 2) < 1e-12
+    assert steepness(lambda score: implicit_loss(score, DATA), INVERSE) < 1e-12
+
+
+def test_energy_sign_flipped_has_relative_error_four():
+    """(EBM.3) (ISM.7) s = +∇E: error 4, E[s xᵀ] = +I for −I, and Langevin multiplies x by 1 + step/2 a step."""
+    energy = lambda x: -MIXTURE.log_density(x)
+    right, wrong = energy_score(energy), lambda x: -energy_score(energy)(x)
+    assert abs(relative_error(wrong, MIXTURE.score, DATA) - 4) < 1e-10
+    stein = lambda score: np.sum(np.exp(LINE.log_density(GRID))[:, None] * score(GRID) * GRID) * WIDTH
+    assert abs(stein(energy_score(lambda x: -LINE.log_density(x))) + 1) < 1e-10
+    assert abs(stein(lambda x: -energy_score(lambda x: -LINE.log_density(x))(x)) - 1) < 1e-10
+    assert relative_error(right, MIXTURE.score, DATA) < 1e-20
+    with pytest.raises(FloatingPointError, match=r"diverged at step 35\d"):  # 1.5^k · 1e92 > 1e154
+        langevin(lambda x: x, np.full((1, 1), 1e92), 1.0, 1000, np.random.default_rng(5))
+
+
+def test_weighting_by_sigma_squared_twice_silences_the_small_levels():
+    """(NCSN.3) (NCSN.4) λ = σ⁴: the loss at s = 0 is dσ²/2; of 20 levels 1.5 → .01 the lower ten get .5 % of it."""
+    levels, z = geometric_sigmas(1.5, 0.01, 20), np.sqrt(2) * np.concatenate([np.eye(2), -np.eye(2)])
+    zero, x = lambda x, sigma: np.zeros_like(x), np.zeros((4, 2))
+    right = np.array([ncsn_loss(zero, x, z, sigma) for sigma in levels])
+    wrong = np.array([sigma**4 * denoising_loss(np.zeros_like, x, z, sigma) for sigma in levels])
+    assert np.allclose(right, 1, rtol=1e-12)
+    assert np.allclose(wrong, levels**2, rtol=1e-12)
+    assert abs(wrong[10:].sum() / wrong.sum() - 0.0051) < 1e-4
+    assert abs(wrong[0] / wrong[-1] - 150**2) < 1e-6
+
+
+def test_target_from_noisy_data_loses_its_digits_in_float32():
+    """(DSM.2) (x̃ − x)/σ² for z/σ: an error of the spacing of floats at x over σ, 6·10⁻⁴ at σ = 10⁻⁴; z/σ has 10⁻⁷."""
+    rng, sigma = np.random.default_rng(6), 1e-4
+    x, z = MIXTURE.sample(rng, 1000).astype(np.float32), rng.standard_normal((1000, 2), np.float32)
+    exact = z.astype(float) / sigma
+    error = lambda target: np.sqrt(np.mean((target - exact)**2) / np.mean(exact**2))
+    spacing = np.sqrt(np.mean(np.spacing(np.abs(x)).astype(float)**2) / 12) / sigma  # rounding: uniform in a spacing
+    assert abs(error(((x + sigma * z) - x) / sigma**2) / spacing - 1) < 0.1
+    assert error(((x + sigma * z) - x) / sigma**2) > 5e-4
+    assert error(z / sigma) < 1e-7
+
+
+def test_uniform_noise_with_the_gaussian_target_learns_another_field():
+    """(DSM.3) E[−z/σ | x̃], by quadrature, is the score of the noisy data for Gaussian z only; uniform: error .15."""
+    sigma, x_noisy = 0.6, np.linspace(-4, 4, 81)[:, None]
+
+    def error(kernel):
+        z = np.linspace(-8, 8, 1601)
+        x = (x_noisy - sigma * z).reshape(-1, 1)
+        p = np.exp(LINE.log_density(x)).reshape(len(x_noisy), -1) * kernel(z)
+        q = np.sum(p, axis=1)
+        learned, true = np.sum(p * -z / sigma, axis=1) / q, np.sum(p * LINE.score(x).reshape(p.shape), axis=1) / q
+        return np.sum(q * (learned - true)**2) / np.sum(q * true**2)
+
+    assert error(lambda z: np.exp(-0.5 * z**2)) < 1e-20
+    assert abs(error(lambda z: np.abs(z) < np.sqrt(3)) - 0.15) < 0.01        # mean and variance are those of N(0, 1)
+    assert abs(error(lambda z: np.exp(-np.sqrt(2) * np.abs(z))) - 0.14) < 0.01  # Laplace, too
+
+
+def test_relu_energy_has_no_trace_to_learn_from():
+    """(ISM.6) (ISM.11) trace 0, so J_ISM = ½E‖s‖² in value and gradient: the flat density wins, not −½E‖∇log p‖²."""
+    params = init_mlp(np.random.default_rng(7), [2, 16, 1])
+    relu = lambda params: energy_score(lambda x: np.sum(
+        np.dot(np.maximum(np.dot(x, params[0][0]) + params[0][1], 0), params[1][0]) + 0 * x[:, :1]**2, axis=1))
+    flat = lambda params: 0.5 * np.mean(np.sum(relu(params)(DATA)**2, axis=1))
+    loss = lambda params: implicit_loss(relu(params), DATA)
+    assert np.array_equal(divergence(relu(params), DATA)[1], np.zeros(len(DATA)))
+    assert abs(loss(params) - flat(params)) < 1e-14
+    assert loss(params) > 0 > implicit_loss(MIXTURE.score, DATA)
+    assert np.abs(flatten(grad(loss)(params))[0] - flatten(grad(flat)(params))[0]).max() < 1e-14
+
+
+def test_relu_score_misses_how_its_kinks_move():
+    """(ISM.11) s = max(x − b, 0): d/db E[s'] = −p(b) by quadrature, autograd says 0."""
+    trace = lambda b: np.sum(np.where(GRID > b, np.exp(LINE.log_density(GRID))[:, None], 0)) * WIDTH
+    b, score = 0.225, lambda b: lambda x: np.maximum(x - b, 0)               # between two points of the grid
+    slope = (trace(b + 0.1) - trace(b - 0.1)) / 0.2
+    assert abs(slope / -np.exp(LINE.log_density(np.array([[b]])))[0] - 1) < 0.02
+    assert grad(lambda b: np.sum(divergence(score(b), GRID)[1]) + 0 * b)(b) == 0
+
+
+def test_kde_score_at_its_own_points_fades():
+    """(ESM.6) (ISM.9) two points at distance 1: r/(1 + r) of the score is left, r = exp(−1/2h²): .4 % at h = .3."""
+    pair, r = np.array([[0.0], [1.0]]), np.exp(-1 / (2 * 0.3**2))
+    own, others = kde_score(pair, pair, 0.3), kde_score(pair, pair, 0.3, leave_one_out=True)
+    assert np.allclose(others[:, 0], [1 / 0.09, -1 / 0.09], rtol=1e-13)
+    assert np.allclose(own / others, r / (1 + r), rtol=1e-12)
+    size = lambda s: np.sqrt(np.mean(np.sum(s**2, axis=1)))
+    assert size(kde_score(DATA, DATA, 0.1)) < 0.1 * size(kde_score(DATA, DATA, 0.1, leave_one_out=True))
+    assert abs(implicit_loss(lambda x: kde_score(x, 10 * pair, 0.1), 10 * pair) + 1 / 0.1**2) < 1e-6  # −d/h²
+
+
+def test_ascending_levels_end_at_the_widest():
+    """(LD.8) (LD.10) σ .01 → 10 with the step of the last level: variance 106 instead of 1; it is refused."""
+    ascending = SIGMAS[::-1]
+    wrong = lambda sigma: 20 * sigma**2 / ascending[-1]**2                   # step_i as at σ = 10 when descending
+    assert abs(annealed_variance(ascending, wrong, wrong) - 106.3) < 0.1
+    with pytest.raises(ValueError, match="strictly descending"):
+        annealed_langevin(lambda x, sigma: -x, np.zeros((2, 1)), ascending, 20.0, 100, np.random.default_rng(8))
+
+
+def test_density_without_the_factor_d_does_not_integrate_to_one():
+    """(MIX.2) ½ log 2π for (d/2) log 2π: the integral is (2π)^((d−1)/2), 2.51 at d = 2; the score cannot show it."""
+    axis = np.linspace(-9, 9, 181)
+    x = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    wrong = sum(weight * np.exp(-0.5 * np.sum((x - mean) @ np.linalg.inv(cov) * (x - mean), axis=1))
+                / np.sqrt(2 * np.pi * np.linalg.det(cov)) for weight, mean, cov in
+                zip(MIXTURE.weights, MIXTURE.means, MIXTURE.covs))
+    assert abs(np.sum(wrong) * 0.1**2 - np.sqrt(2 * np.pi)) < 1e-8
+    assert abs(np.sum(np.exp(MIXTURE.log_density(x))) * 0.1**2 - 1) < 1e-8

@@ -1,0 +1,194 @@
+"""The mixture against its formulas, quadrature and counts; the toy sets against their geometry."""
+
+from math import erf, pi
+
+import autograd.numpy as np
+import pytest
+from autograd import elementwise_grad, grad
+from oracles import MIXTURE
+
+from scoremin import GaussianMixture, checkerboard, rings, swiss_roll, two_moons
+from scoremin.data import log_sum_exp
+
+# Unequal weights and covariances, none of them diagonal, in one, two and three dimensions.
+MIXTURES = {
+    1: GaussianMixture([0.3, 0.7], [[-1.0], [1.5]], [[[0.4]], [[0.9]]]),
+    2: GaussianMixture([0.2, 0.5, 0.3], [[1.0, -1.0], [-1.0, 0.5], [0.0, 1.5]],
+                       [[[0.6, 0.2], [0.2, 0.5]], [[0.9, -0.3], [-0.3, 0.7]], [[0.5, 0.0], [0.0, 1.0]]]),
+    3: GaussianMixture([0.6, 0.4], [[0.5, 0.0, -0.5], [-0.5, 1.0, 0.0]],
+                       [[[0.8, 0.2, 0.1], [0.2, 0.6, -0.1], [0.1, -0.1, 0.7]],
+                        [[0.6, 0.0, -0.2], [0.0, 0.9, 0.1], [-0.2, 0.1, 0.8]]]),
+}
+
+
+def grid(d, box, spacing):
+    """The points of a regular grid over [−box, box]^d and the volume of its cells."""
+    axis = np.arange(-box, box + spacing / 2, spacing)
+    return np.stack(np.meshgrid(*[axis] * d), axis=-1).reshape(-1, d), spacing**d
+
+
+def component_densities(mixture, x):
+    """w_k N(x; μ_k, Σ_k), (N,K), row by row with a determinant and a linear solve."""
+    d = x.shape[1]
+    return np.array([[w * np.exp(-0.5 * (row - m) @ np.linalg.solve(S, row - m))
+                      / np.sqrt((2 * pi)**d * np.linalg.det(S))
+                      for w, m, S in zip(mixture.weights, mixture.means, mixture.covs)] for row in x])
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_mixture_density_integrates_to_one(d):
+    """(MIX.1) (MIX.2) ∫ p dx = 1 by the trapezoid rule; without the factor d it would be (2π)^((d−1)/2)."""
+    x, volume = grid(d, 8, [0.05, 0.1, 0.3][d - 1])
+    assert abs(np.sum(np.exp(MIXTURES[d].log_density(x))) * volume - 1) < 1e-10
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_mixture_density_is_the_weighted_sum_of_gaussians(d):
+    """(MIX.1) (MIX.2) p(x) = Σ w_k N(x; μ_k, Σ_k), each term written with det Σ and Σ⁻¹."""
+    x = np.random.default_rng(0).normal(0, 2, (20, d))
+    expected = np.log(np.sum(component_densities(MIXTURES[d], x), axis=1))
+    assert np.max(np.abs(MIXTURES[d].log_density(x) - expected)) < 1e-12
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_mixture_score_is_the_pull_of_the_components_weighted_by_responsibility(d):
+    """(MIX.3) (MIX.4) With r_k the share of component k in p(x), which sum to 1, ∇log p = −Σ r_k Σ_k⁻¹(x−μ_k)."""
+    mixture, x = MIXTURES[d], np.random.default_rng(1).normal(0, 2, (20, d))
+    parts = component_densities(mixture, x)
+    r = parts / np.exp(mixture.log_density(x))[:, None]
+    pulls = np.stack([np.linalg.solve(S, (x - m).T).T for m, S in zip(mixture.means, mixture.covs)], axis=1)
+    assert np.max(np.abs(np.sum(r, axis=1) - 1)) < 1e-12
+    assert np.max(np.abs(mixture.score(x) + np.sum(r[:, :, None] * pulls, axis=1))) < 1e-11
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_mixture_score_is_the_gradient_of_the_log_density(d):
+    """(MIX.4) ∇log p by reverse mode, and by central differences of a density that uses no autograd."""
+    mixture, x = MIXTURES[d], np.random.default_rng(2).normal(0, 2, (20, d))
+    assert np.max(np.abs(mixture.score(x) - elementwise_grad(mixture.log_density)(x))) < 1e-12
+    for j, e in enumerate(1e-5 * np.eye(d)):
+        up, down = (np.log(np.sum(component_densities(mixture, x + u), axis=1)) for u in (e, -e))
+        assert np.max(np.abs(mixture.score(x)[:, j] - (up - down) / 2e-5)) < 1e-7
+
+
+@pytest.mark.parametrize("d", [1, 2])
+def test_smoothed_mixture_is_the_convolution_with_the_noise(d):
+    """(MIX.5) q_σ(x) = ∫ p(y) N(x; y, σ²I) dy, by the trapezoid rule over y."""
+    sigma, queries = 0.7, np.random.default_rng(3).normal(0, 2, (12, d))
+    y, volume = grid(d, 9, 0.1)
+    p = np.exp(MIXTURES[d].log_density(y))
+    kernels = np.exp(-np.sum((queries[:, None] - y)**2, axis=2) / (2 * sigma**2)) / (2 * pi * sigma**2)**(d / 2)
+    convolution = np.sum(kernels * p, axis=1) * volume
+    assert np.max(np.abs(np.exp(MIXTURES[d].smoothed(sigma).log_density(queries)) / convolution - 1)) < 1e-10
+
+
+def test_log_sum_exp_is_exact_where_exp_overflows_or_underflows():
+    """(MIX.6) log(e^a + e^(a+t)) = a + log(1 + e^t) for every a, and log(e^a + e^a) = a + log 2."""
+    for a in (-1e4, -745.0, 0.0, 700.0, 1e4):
+        assert log_sum_exp(np.array([[a, a]]))[0] == pytest.approx(a + np.log(2), abs=1e-11)
+        assert log_sum_exp(np.array([[a, a + 3]]))[0] == pytest.approx(a + np.log1p(np.exp(3)), abs=1e-11)
+        assert log_sum_exp(np.array([[a, a - 1e3]]))[0] == a
+
+
+def test_log_sum_exp_has_the_softmax_as_gradient():
+    """(MIX.6) With the maximum a constant to autograd the gradient still is e^a_k / Σ e^a_i, ties included."""
+    a = np.array([[0.5, -1.0, 2.0], [3.0, 3.0, -2.0]])
+    softmax = np.exp(a) / np.sum(np.exp(a), axis=1, keepdims=True)
+    assert np.max(np.abs(grad(lambda a: np.sum(log_sum_exp(a)))(a) - softmax)) < 1e-14
+
+
+def test_mixture_far_out_is_its_widest_component():
+    """(MIX.6) At distance 10⁴ every exponential underflows; log p and its gradient follow the widest component."""
+    mixture = GaussianMixture([0.25, 0.75], [[0.0], [0.0]], [[[1.0]], [[4.0]]])
+    x = np.array([[1e4], [-1e4]])
+    exact = np.log(0.75) - x[:, 0]**2 / 8 - 0.5 * np.log(2 * pi * 4)
+    assert np.max(np.abs(mixture.log_density(x) / exact - 1)) < 1e-15
+    assert np.max(np.abs(mixture.score(x) + x / 4)) < 1e-12
+
+
+def test_mixture_in_float32_agrees_with_float64():
+    """float32 in, float32 out, and right to its precision."""
+    x = np.random.default_rng(4).normal(0, 2, (50, 2))
+    for f in (MIXTURE.log_density, MIXTURE.score):
+        assert f(x.astype(np.float32)).dtype == np.float32
+        assert np.max(np.abs(f(x.astype(np.float32)) - f(x))) < 1e-5 * np.max(np.abs(f(x)))
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_mixture_samples_have_the_exact_moments(d):
+    """(MIX.1) E x = Σ w_k μ_k and E xxᵀ = Σ w_k (Σ_k + μ_k μ_kᵀ), within 5 standard errors by quadrature."""
+    mixture, n = MIXTURES[d], 200_000
+    x = mixture.sample(np.random.default_rng(5), n)
+    y, volume = grid(d, 8, [0.05, 0.1, 0.3][d - 1])
+    p = np.exp(mixture.log_density(y)) * volume
+    mean = np.einsum("k,ki->i", mixture.weights, mixture.means)
+    squares = mixture.covs + mixture.means[:, :, None] * mixture.means[:, None, :]
+    second = np.einsum("k,kij->ij", mixture.weights, squares)
+    for i in range(d):
+        spread = np.sqrt(np.sum(p * (y[:, i] - mean[i])**2) / n)
+        assert abs(np.mean(x[:, i]) - mean[i]) < 5 * spread
+        for j in range(d):
+            spread = np.sqrt(np.sum(p * (y[:, i] * y[:, j] - second[i, j])**2) / n)
+            assert abs(np.mean(x[:, i] * x[:, j]) - second[i, j]) < 5 * spread
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_mixture_samples_fill_every_slab_in_proportion(d):
+    """(MIX.1) Along any direction u the samples are a 1-D mixture N(uᵀμ_k, uᵀΣ_k u): counts of 24 slabs, 5 sigma."""
+    mixture, n = MIXTURES[d], 100_000
+    x = mixture.sample(np.random.default_rng(6), n)
+    edges = np.concatenate([[-np.inf], np.linspace(-3, 3, 23), [np.inf]])
+    for u in np.vstack([np.eye(d), np.random.default_rng(7).standard_normal((2, d))]):
+        means, scales = mixture.means @ u, np.sqrt(np.einsum("i,kij,j->k", u, mixture.covs, u))
+        cdf = sum(w * np.array([0.5 * (1 + erf((e - m) / (s * 2**0.5))) for e in edges])
+                  for w, m, s in zip(mixture.weights, means, scales))
+        share = np.diff(cdf)
+        counts = np.histogram(x @ u, edges)[0]
+        assert np.all(np.abs(counts - n * share) < 5 * np.sqrt(n * share * (1 - share)) + 1)
+
+
+def fair(counts):
+    """Whether the counts of equally likely cells are within 5 sigma of each other's mean."""
+    n, share = np.sum(counts), 1 / len(counts)
+    return np.all(np.abs(counts - n * share) < 5 * np.sqrt(n * share * (1 - share)))
+
+
+def test_swiss_roll_winds_uniformly_from_4_7_to_14_1_over_10():
+    """Without noise 10x = t(cos t, sin t) with t = ‖10x‖ uniform on [1.5π, 4.5π]; the noise adds variance (.5/10)²."""
+    clean, noisy = (swiss_roll(np.random.default_rng(8), 20_000, noise) for noise in (0.0, 0.5))
+    t = 10 * np.sqrt(np.sum(clean**2, axis=1))
+    assert np.max(np.abs(10 * clean - t[:, None] * np.stack([np.cos(t), np.sin(t)], axis=1))) < 1e-11
+    assert fair(np.histogram(t, np.linspace(1.5 * pi, 4.5 * pi, 31))[0]) and 1.5 * pi <= t.min() < t.max() <= 4.5 * pi
+    assert abs(np.mean((noisy - clean)**2) / 0.05**2 - 1) < 5 * np.sqrt(2 / 40_000)
+
+
+def test_two_moons_are_unit_half_circles_facing_each_other():
+    """Without noise a point lies at 1 from (−½, −¼) and above it, or at 1 from (½, ¼) and below it."""
+    clean, noisy = (two_moons(np.random.default_rng(9), 20_000, noise) for noise in (0.0, 0.1))
+    centre = np.array([0.5, 0.25])
+    upper = (np.abs(np.sqrt(np.sum((clean + centre)**2, axis=1)) - 1) < 1e-12) & (clean[:, 1] >= -0.25)
+    lower = (np.abs(np.sqrt(np.sum((clean - centre)**2, axis=1)) - 1) < 1e-12) & (clean[:, 1] <= 0.25)
+    assert np.all(upper ^ lower) and fair(np.array([np.sum(upper), np.sum(lower)]))
+    angle = np.arctan2(clean[upper, 1] + 0.25, clean[upper, 0] + 0.5)
+    assert fair(np.histogram(angle, np.linspace(0, pi, 21))[0])
+    assert abs(np.mean((noisy - clean)**2) / 0.1**2 - 1) < 5 * np.sqrt(2 / 40_000)
+
+
+def test_rings_have_radius_1_2_3_equally_often():
+    """Without noise ‖x‖ is 1, 2 or 3, the angle uniform; the noise blurs the radius alone."""
+    clean, noisy = (rings(np.random.default_rng(10), 20_000, noise) for noise in (0.0, 0.05))
+    radius, angle = np.sqrt(np.sum(clean**2, axis=1)), np.arctan2(clean[:, 1], clean[:, 0])
+    assert np.max(np.abs(radius - np.round(radius))) < 1e-12
+    assert fair(np.bincount(np.round(radius).astype(int), minlength=4)[1:])
+    assert fair(np.histogram(angle, np.linspace(-pi, pi, 25))[0])
+    assert np.max(np.abs(noisy[:, 0] * clean[:, 1] - noisy[:, 1] * clean[:, 0])) < 1e-12
+    assert abs(np.mean((noisy - clean)**2) * 2 / 0.05**2 - 1) < 5 * np.sqrt(2 / 20_000)
+
+
+def test_checkerboard_fills_the_dark_squares_alone():
+    """Every point lies in [−2, 2]² where ⌊x₁⌋ + ⌊x₂⌋ is even; the 8 squares and their quarters are equally likely."""
+    x = checkerboard(np.random.default_rng(11), 40_000)
+    squares = np.floor(x).astype(int)
+    assert np.all(np.sum(squares, axis=1) % 2 == 0) and np.all(np.abs(squares + 0.5) < 2)
+    _, counts = np.unique(np.floor(2 * x), axis=0, return_counts=True)
+    assert len(counts) == 32 and fair(counts)

@@ -1,0 +1,138 @@
+"""jvp and divergence of every kind of score function against dense Jacobians built in other ways."""
+
+import autograd.numpy as np
+import pytest
+from autograd import jacobian, value_and_grad
+from autograd.misc import flatten
+from oracles import MIXTURE, gradient_error, plain_mlp
+
+from scoremin import MLP, EnergyMLP, NoiseConditionalMLP, divergence, energy_score, init_mlp, jvp, kde_score
+
+RNG = np.random.default_rng(0)
+X, V, STACK = RNG.normal(0, 1.5, (6, 2)), RNG.normal(0, 1, (6, 2)), RNG.normal(0, 1, (3, 6, 2))
+DATA = RNG.normal(0, 1, (9, 2))
+
+
+def random_params(sizes):
+    """Parameters with biases that are not 0."""
+    rng = np.random.default_rng(1)
+    return [(W, rng.normal(0, 0.5, b.shape)) for W, b in init_mlp(rng, sizes)]
+
+
+SHAPES = {"MLP, no hidden layer": [2, 2], "MLP, 1 hidden layer": [2, 7, 2],
+          "MLP, 2 hidden layers": [2, 6, 5, 2], "MLP, 3 hidden layers": [2, 5, 6, 4, 2]}
+SCORES = {
+    **{name: (lambda params: MLP(params), sizes) for name, sizes in SHAPES.items()},
+    "plain network": (plain_mlp, [2, 6, 5, 2]),
+    "noise-conditional, one level": (lambda params: NoiseConditionalMLP(params).at(0.5), [3, 6, 5, 2]),
+    "noise-conditional, a level a row": (lambda params: lambda x: NoiseConditionalMLP(params)(
+        x, np.linspace(0.2, 2, 6)), [3, 6, 5, 2]),
+    "energy": (lambda params: energy_score(EnergyMLP(params)), [2, 6, 5, 1]),
+    "mixture": (lambda params: lambda x: MIXTURE.score(x) * params[0][1], [2, 2]),
+    "KDE": (lambda params: lambda x: kde_score(x, DATA, 0.7) * params[0][1], [2, 2]),
+    "rotation": (lambda params: lambda x: np.stack(
+        [np.sin(x[:, 1]) * params[0][1][0], x[:, 0]**2 * x[:, 1]], axis=1), [2, 2]),
+}
+
+
+def dense_jacobian(score, x, size=1e-5):
+    """J_nij = ∂s_ni/∂x_nj, (N,d,d), by central differences."""
+    return np.stack([(score(x + e) - score(x - e)) / (2 * size) for e in size * np.eye(x.shape[1])], axis=2)
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_jvp_is_the_directional_derivative(name):
+    """(JVP.1) s and Jv, not Jᵀv, of one direction a row and of three, against a numerical Jacobian."""
+    make, sizes = SCORES[name]
+    score = make(random_params(sizes))
+    J = dense_jacobian(score, X)
+    for v in (V, STACK):
+        s, Jv = jvp(score, X, v)
+        assert np.max(np.abs(s - score(X))) < 1e-13 * max(1, np.max(np.abs(s)))
+        assert np.max(np.abs(Jv - np.einsum("nij,...nj->...ni", J, v))) < 1e-7 * max(1, np.max(np.abs(J)))
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_divergence_is_the_trace_of_the_jacobian(name):
+    """(JVP.2) s and tr J of d directional derivatives, against a numerical Jacobian."""
+    make, sizes = SCORES[name]
+    score = make(random_params(sizes))
+    s, tr = divergence(score, X)
+    J = dense_jacobian(score, X)
+    assert np.max(np.abs(s - score(X))) < 1e-13 * max(1, np.max(np.abs(s)))
+    assert np.max(np.abs(tr - np.trace(J, axis1=1, axis2=2))) < 1e-7 * max(1, np.max(np.abs(J)))
+
+
+def test_divergence_sums_all_coordinates_in_five_dimensions():
+    """(JVP.2) A linear map has tr J = tr W in every row, a quadratic one Σ_j 2 a_j x_j."""
+    W, a, x = RNG.normal(0, 1, (5, 5)), RNG.normal(0, 1, 5), RNG.normal(0, 1, (4, 5))
+    assert np.max(np.abs(divergence(lambda x: np.dot(x, W), x)[1] - np.trace(W))) < 1e-13
+    assert np.max(np.abs(divergence(lambda x: a * x**2, x)[1] - 2 * np.dot(x, a))) < 1e-13
+    assert np.max(np.abs(divergence(MLP([(W, a)]), x)[1] - np.trace(W))) < 1e-13
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_derivatives_agree_with_reverse_mode_in_value_and_parameter_gradient(name):
+    """(JVP.1) (JVP.2) c·Jv and tr J, and their gradients in θ, against autograd's dense Jacobian to 1e-12."""
+    make, sizes = SCORES[name]
+    params, (C, c) = random_params(sizes), (RNG.normal(0, 1, STACK.shape), RNG.normal(0, 1, len(X)))
+
+    def dense(params):
+        blocks = jacobian(make(params))(X)                                   # (N,d,N,d)
+        J = np.stack([blocks[n, :, n] for n in range(len(X))])
+        return np.sum(C * np.einsum("nij,mnj->mni", J, STACK)) + np.sum(c * np.sum(J * np.eye(2), axis=(1, 2)))
+
+    def forwards(params):
+        return np.sum(C * jvp(make(params), X, STACK)[1]) + np.sum(c * divergence(make(params), X)[1])
+
+    (value, gradient), (exact, exact_gradient) = (value_and_grad(f)(params) for f in (forwards, dense))
+    gradient, exact_gradient = flatten(gradient)[0], flatten(exact_gradient)[0]
+    assert abs(value - exact) < 1e-12 * max(1, abs(exact))
+    assert np.max(np.abs(gradient - exact_gradient)) < 1e-12 * np.max(np.abs(exact_gradient))
+    assert gradient_error(forwards, params, np.random.default_rng(2)) < 1e-7
+
+
+@pytest.mark.parametrize("name", ["MLP, 1 hidden layer", "MLP, 2 hidden layers", "noise-conditional, one level"])
+def test_values_and_derivatives_share_one_gradient_in_the_parameters(name):
+    """(JVP.1) (JVP.2) A loss that mixes s, Jv and tr nonlinearly has the gradient of its numerical derivative."""
+    make, sizes = SCORES[name]
+
+    def loss(params):
+        (s, Jv), (_, tr) = jvp(make(params), X, V), divergence(make(params), X)
+        return np.sum(np.sum(s * Jv, axis=1)**2 + tr * np.sum(s**2, axis=1))
+
+    assert gradient_error(loss, random_params(sizes), np.random.default_rng(3)) < 1e-7
+
+
+class KnowsItsDerivatives:
+    """The score x W with its derivatives, and no way to be called."""
+
+    W = np.array([[1.0, 2.0], [3.0, 4.0]])
+
+    def jvp(self, x, v):
+        return np.dot(x, self.W), np.dot(v, self.W)
+
+    def divergence(self, x):
+        return np.dot(x, self.W), np.full(len(x), np.trace(self.W))
+
+
+def test_derivatives_that_a_score_offers_are_used():
+    """(JVP.1) (JVP.2) .jvp and .divergence replace the forward mode: such an object need not even be callable."""
+    W = KnowsItsDerivatives.W
+    s, Jv = jvp(KnowsItsDerivatives(), X, STACK)
+    assert np.all(s == np.dot(X, W)) and np.all(Jv == np.dot(STACK, W))
+    s, tr = divergence(KnowsItsDerivatives(), X)
+    assert np.all(s == np.dot(X, W)) and np.all(tr == 5)
+
+
+@pytest.mark.parametrize("name", ["MLP, 2 hidden layers", "plain network", "noise-conditional, one level", "energy"])
+def test_derivatives_keep_float32(name):
+    """float32 in, float32 out, within its precision of float64."""
+    make, sizes = SCORES[name]
+    params = random_params(sizes)
+    single = make([(W.astype(np.float32), b.astype(np.float32)) for W, b in params])
+    x, v = X.astype(np.float32), STACK.astype(np.float32)
+    pairs = zip(jvp(single, x, v) + divergence(single, x), jvp(make(params), X, STACK) + divergence(make(params), X))
+    for value, exact in pairs:
+        assert value.dtype == np.float32
+        assert np.max(np.abs(value - exact)) < 1e-5 * np.max(np.abs(exact))

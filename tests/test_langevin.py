@@ -1,0 +1,346 @@
+"""Langevin dynamics: stationarity, exact variances and the annealed schedule.
+
+Moments are proved exactly by replaying every sequence of signs as the noise, one sequence a chain;
+many parallel chains with a real generator then confirm them within five standard errors.
+"""
+
+from itertools import product
+from types import SimpleNamespace
+
+import autograd.numpy as np
+import pytest
+from autograd import elementwise_grad
+from numpy.polynomial.hermite_e import hermegauss
+from oracles import MIXTURE
+
+from scoremin import GaussianMixture, annealed_langevin, geometric_sigmas, langevin
+
+LINE = GaussianMixture([0.3, 0.7], [[-1.5], [1.0]], [[[0.5]], [[0.3]]])      # p, in one dimension
+OTHER = GaussianMixture([0.6, 0.4], [[-0.5], [0.8]], [[[0.9]], [[0.4]]])     # q, another density
+GRID = np.linspace(-9, 9, 361)[:, None]
+WIDTH = 18 / 360
+CHAINS = 20_000
+
+
+def replay(noise):
+    """A generator whose successive standard normal draws are the given arrays."""
+    draws = iter(noise)
+
+    def standard_normal(shape, dtype):
+        z = np.asarray(next(draws), dtype)
+        assert z.shape == shape
+        return z
+
+    return SimpleNamespace(standard_normal=standard_normal)
+
+
+def all_signs(n):
+    """Every sequence of n signs, one a row: independent columns of mean 0 and variance 1, exactly."""
+    return np.array(list(product([-1.0, 1.0], repeat=n)))                    # (2^n,n)
+
+
+def five_errors(variance, n=CHAINS):
+    """Five standard errors of the mean square of n independent N(0, variance)."""
+    return 5 * variance * np.sqrt(2 / n)
+
+
+def rate_of_change(density, step, temperature=1.0):
+    """d/dt E f(x) of one step from x ~ density, f = tanh(x − ½), by quadrature over x and z."""
+    z, w = hermegauss(20)
+    x = np.repeat(GRID, len(z), axis=0)
+    noise = np.tile(z, len(GRID))[:, None]
+    moved = langevin(LINE.score, x, step, 1, replay([noise]), temperature=temperature)
+    change = (np.tanh(moved - 0.5) - np.tanh(x - 0.5)).reshape(len(GRID), len(z)) @ w / w.sum()
+    return np.sum(density * change) * WIDTH / step
+
+
+def density_of(mixture):
+    """A mixture's density as a function of x (N,1), one that autograd can follow."""
+    return lambda x: np.exp(mixture.log_density(x))[:, None]
+
+
+def test_two_forms_of_fokker_planck_agree():
+    """(LD.2) −½(q (log p)')' + ½q'' = ½(q (log q/p)')' at every point, and 0 for q = p, by autograd."""
+    def both(q):
+        drift = elementwise_grad(lambda x: density_of(q)(x) * LINE.score(x))(GRID)
+        spread = elementwise_grad(elementwise_grad(density_of(q)))(GRID)
+        return -0.5 * drift + 0.5 * spread, \
+            0.5 * elementwise_grad(lambda x: density_of(q)(x) * (q.score(x) - LINE.score(x)))(GRID)
+
+    split, joined = both(OTHER)
+    assert np.abs(split - joined).max() < 1e-12
+    assert np.abs(joined).max() > 0.1
+    assert np.abs(both(LINE)[0]).max() < 1e-12
+
+
+def test_steps_follow_the_fokker_planck_equation():
+    """(LD.1) (LD.2) as step → 0 one step changes E f at the rate ∫ f ∂q/∂t dx, with an error of order step."""
+    flow = 0.5 * elementwise_grad(lambda x: density_of(OTHER)(x) * (OTHER.score(x) - LINE.score(x)))(GRID)
+    rate = np.sum(np.tanh(GRID - 0.5) * flow) * WIDTH
+    error = [rate_of_change(density_of(OTHER)(GRID)[:, 0], step) - rate for step in (1e-3, 1e-4)]
+    assert abs(rate) > 0.05
+    assert abs(error[1]) < 1e-3 * abs(rate)
+    assert 9 < error[0] / error[1] < 11
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_density_to_the_inverse_temperature_is_stationary(temperature):
+    """(LD.2) (LD.5) from p^{1/T} the rate of change vanishes with step at temperature T, and only there."""
+    density = np.exp(LINE.log_density(GRID) / temperature)
+    density = density / (np.sum(density) * WIDTH)
+    rates = [rate_of_change(density, step, temperature) for step in (1e-3, 1e-4)]
+    assert abs(rates[1]) < 1e-3
+    assert 9 < rates[0] / rates[1] < 11
+    assert abs(rate_of_change(density, 1e-4, 1.5 * temperature)) > 0.01
+
+
+def test_chain_is_its_update_rule_written_out():
+    """(LD.3) x + ½ step s + √step z, the same generator: positions agree to rounding."""
+    x = start = 2 * np.random.default_rng(0).standard_normal((5, 2))
+    rng = np.random.default_rng(1)
+    for _ in range(30):
+        x = x + 0.5 * 0.3 * MIXTURE.score(x) + np.sqrt(0.3) * rng.standard_normal((5, 2))
+    assert np.allclose(langevin(MIXTURE.score, start, 0.3, 30, np.random.default_rng(1)), x, rtol=0, atol=1e-12)
+
+
+def test_other_convention_is_step_equal_two_epsilon():
+    """(LD.4) x + ε s + √(2ε) z on one noise sequence is step = 2ε; step = ε is another chain."""
+    half, noise = 0.07, np.random.default_rng(2).standard_normal((40, 6, 2))
+    x = start = np.random.default_rng(3).standard_normal((6, 2))
+    for z in noise:
+        x = x + half * MIXTURE.score(x) + np.sqrt(2 * half) * z
+    assert np.allclose(langevin(MIXTURE.score, start, 2 * half, 40, replay(noise)), x, rtol=0, atol=1e-12)
+    assert np.abs(langevin(MIXTURE.score, start, half, 40, replay(noise)) - x).max() > 0.1
+
+
+def test_temperature_zero_is_pure_drift():
+    """(LD.5) T = 0 is gradient ascent x + ½ step s exactly, whatever the generator; it ends at a mode."""
+    x = start = np.array([[3.0, 1.0], [-1.0, -3.0]])
+    for _ in range(400):
+        x = x + 0.5 * 0.3 * MIXTURE.score(x)
+    runs = [langevin(MIXTURE.score, start, 0.3, 400, np.random.default_rng(seed), temperature=0) for seed in (4, 5)]
+    assert np.array_equal(runs[0], runs[1])
+    assert np.allclose(runs[0], x, rtol=0, atol=1e-12)
+    assert np.abs(MIXTURE.score(x)).max() < 1e-10
+
+
+@pytest.mark.parametrize("step, precision, temperature", [(0.5, 1.0, 1.0), (0.2, 9.0, 1.0), (0.3, 2.0, 0.25)])
+def test_variance_follows_its_recursion(step, precision, temperature):
+    """(LD.6) over all 2^9 sign sequences the variance after every step is that of the recursion, exactly."""
+    signs, seen, V = all_signs(9), [], 4.0
+    langevin(lambda x: -precision * x, 2 * signs[:, :1], step, 8, replay(signs.T[1:, :, None]),
+             temperature=temperature, callback=lambda i, x: seen.append(np.mean(x**2)))
+    for variance in seen:
+        V = (1 - step * precision / 2)**2 * V + temperature * step
+        assert abs(variance / V - 1) < 1e-12
+
+
+@pytest.mark.parametrize("step, precision", [(0.5, 1.0), (3.0, 1.0), (0.4, 9.0)])
+def test_stationary_variance_has_the_factor_of_the_step(step, precision):
+    """(LD.7) V = 1/(a(1 − step·a/4)) maps to itself exactly, and 20,000 chains reach it within 5 standard errors."""
+    V, signs = 1 / (precision * (1 - step * precision / 4)), all_signs(2)
+    score = lambda x: -precision * x
+    once = langevin(score, np.sqrt(V) * signs[:, :1], step, 1, replay([signs[:, 1:]]))
+    assert abs(np.mean(once**2) / V - 1) < 1e-12
+    x = langevin(score, np.zeros((CHAINS, 1)), step, 60, np.random.default_rng(6))  # (1 − step·a/2)^120 < 1e-15
+    assert abs(np.mean(x**2) - V) < five_errors(V)
+    assert abs(np.mean(x)) < 5 * np.sqrt(V / CHAINS)
+
+
+def test_variance_scales_with_temperature():
+    """(LD.5) (LD.7) at temperature T the stationary variance is T times that of T = 1: 5 standard errors."""
+    V = 0.3 / (2.0 * (1 - 0.5 * 2.0 / 4))
+    x = langevin(lambda x: -2 * x, np.zeros((CHAINS, 1)), 0.5, 60, np.random.default_rng(7), temperature=0.3)
+    assert abs(np.mean(x**2) - V) < five_errors(V)
+
+
+def test_variance_grows_without_end_from_four_on():
+    """(LD.7) at step·a = 4 the variance grows by step at each step; just below 4 it contracts."""
+    signs, seen = all_signs(6), []
+    langevin(lambda x: -2 * x, signs[:, :1], 2.0, 5, replay(signs.T[1:, :, None]),
+             callback=lambda i, x: seen.append(np.mean(x**2)))
+    assert np.allclose(seen, 1 + 2 * np.arange(1, 6), rtol=1e-13)
+    far = langevin(lambda x: -2 * x, np.full((1, 1), 1e6), 1.98, 900, np.random.default_rng(8), temperature=0)
+    assert abs(far) < 0.2                                                    # 0.98^900 · 1e6 = 0.013
+
+
+def test_divergence_is_an_error_with_the_step_and_the_remedy():
+    """(LD.7) past step·a = 4 the chain stops where x² overflows: 1.5^k · 1 > 1e154 first at step k = 875."""
+    with pytest.raises(FloatingPointError, match=r"diverged at step 87\d: .*e\+15\d to .*step smaller than 5"):
+        langevin(lambda x: -x, np.ones((1, 1)), 5.0, 2000, np.random.default_rng(9), temperature=0)
+
+
+def test_a_score_that_is_not_a_number_is_an_error():
+    """(LD.3) a NaN from the score stops the chain at its step instead of being returned."""
+    calls = iter([0.0, 0.0, np.nan, 0.0])
+    with pytest.raises(FloatingPointError, match="diverged at step 2"):
+        langevin(lambda x: next(calls) * x, np.ones((3, 2)), 0.1, 4, np.random.default_rng(10))
+
+
+def test_step_of_a_level_is_proportional_to_sigma_squared():
+    """(LD.8) with s = 0 and z = 1 the cloud moves by √step_i, step_i = step σ_i²/σ_L², at each step."""
+    sigmas, seen = [6.0, 3.0, 0.5], [np.zeros((1, 1))]
+    annealed_langevin(lambda x, sigma: 0 * x, seen[0], sigmas, 0.02, 2, replay(np.ones((6, 1, 1))),
+                      callback=lambda i, x: seen.append(x))
+    moves = np.diff(np.concatenate(seen)[:, 0])
+    assert np.allclose(moves**2, 0.02 * np.repeat(sigmas, 2)**2 / 0.5**2, rtol=1e-12)
+    assert abs(moves[-1]**2 / 0.02 - 1) < 1e-12                              # step is that of the last level
+
+
+def test_drift_and_noise_keep_their_balance():
+    """(LD.9) for ‖s‖ = √d/σ, drift over noise is ½√step/σ_L at every level, both measured from the chain."""
+    sigmas, x = np.array([8.0, 2.0, 0.5]), np.zeros((1, 3))
+    score = lambda x, sigma: np.ones_like(x) / sigma
+
+    def moves(score, size):
+        seen = [x]
+        annealed_langevin(score, x, sigmas, 0.02, 1, replay(size * np.ones((3, 1, 3))),
+                          callback=lambda i, x: seen.append(x))
+        return np.sqrt(np.sum(np.diff(np.concatenate(seen), axis=0)**2, axis=1))
+
+    ratio = moves(score, 0) / moves(lambda x, sigma: np.zeros_like(x), 1)
+    assert np.allclose(ratio, 0.5 * np.sqrt(0.02) / 0.5, rtol=1e-12)
+
+
+def annealed_variances(V, sigmas, step, n_steps, precision):
+    """The recursion of the whole run, after every step, written out."""
+    seen = []
+    for sigma in sigmas:
+        step_i = step * (sigma / sigmas[-1])**2
+        for _ in range(n_steps):
+            V = (1 - step_i * precision(sigma) / 2)**2 * V + step_i
+            seen.append(V)
+    return np.array(seen)
+
+
+@pytest.mark.parametrize("data_variance", [1.0, 0.0])
+def test_annealed_variance_follows_its_recursion(data_variance):
+    """(LD.10) for N(0, 1) and for a point mass, over all 2^10 sign sequences and exactly at every step."""
+    signs, sigmas, seen = all_signs(10), [5.0, 1.0, 0.5], []
+    precision = lambda sigma: 1 / (data_variance + sigma**2)
+    annealed_langevin(lambda x, sigma: -precision(sigma) * x, 3 * signs[:, :1], sigmas, 0.05, 3,
+                      replay(signs.T[1:, :, None]), callback=lambda i, x: seen.append(np.mean(x**2)))
+    assert np.allclose(seen, annealed_variances(9.0, sigmas, 0.05, 3, precision), rtol=1e-12)
+
+
+def test_many_annealed_chains_reach_the_predicted_variance():
+    """(LD.10) 20,000 chains on N(0, 1), σ from 10 to .01: final variance within 5 standard errors, which is not 1."""
+    sigmas, precision = geometric_sigmas(10, 0.01, 10), lambda sigma: 1 / (1 + sigma**2)
+    V = annealed_variances(100.0, sigmas, 2e-5, 40, precision)[-1]
+    rng = np.random.default_rng(11)
+    x = annealed_langevin(lambda x, sigma: -precision(sigma) * x, 10 * rng.standard_normal((CHAINS, 1)),
+                          sigmas, 2e-5, 40, rng)
+    assert abs(np.mean(x**2) - V) < five_errors(V)
+    assert abs(V - 1) > 2 * five_errors(V)
+
+
+def test_point_mass_is_stable_below_four_only():
+    """(LD.10) with A_i = 1/σ_i² every level has step_i A_i = step/σ_L²: 3.9 contracts, 4.1 grows, both by (LD.6)."""
+    sigmas, start = geometric_sigmas(10, 0.1, 3), np.full((1, 1), 1e6)
+    run = lambda ratio: annealed_langevin(lambda x, sigma: -x / sigma**2, start, sigmas, ratio * 0.1**2, 50,
+                                          replay(np.zeros((150, 1, 1))))
+    assert abs(run(3.9)[0, 0] / (1e6 * (1 - 3.9 / 2)**150) - 1) < 1e-9
+    assert abs(run(4.1)[0, 0] / (1e6 * (1 - 4.1 / 2)**150) - 1) < 1e-9
+    with pytest.raises(FloatingPointError, match="diverged at step"):
+        annealed_langevin(lambda x, sigma: -x / sigma**2, start, sigmas, 9 * 0.1**2, 1000, np.random.default_rng(12))
+
+
+def test_denoising_ends_at_the_posterior_mean():
+    """(LD.11) the last step adds σ_L² s(x, σ_L): for N(0, 1) it multiplies by 1/(1 + σ_L²), the posterior mean."""
+    sigmas, start = [2.0, 0.8], np.random.default_rng(13).standard_normal((50, 2))
+    score = lambda x, sigma: -x / (1 + sigma**2)
+    plain, clean = (annealed_langevin(score, start, sigmas, 0.1, 3, np.random.default_rng(14), denoise=denoise)
+                    for denoise in (False, True))
+    assert np.allclose(clean, plain / (1 + 0.8**2), rtol=1e-13)
+
+
+def test_score_is_asked_at_the_level_of_the_step():
+    """(LD.8) (LD.11) each level is asked n_steps times in descending order, the last once more to denoise."""
+    asked = []
+    annealed_langevin(lambda x, sigma: asked.append(sigma) or 0 * x, np.zeros((1, 1)), [4.0, 2.0, 1.0], 0.1, 2,
+                      np.random.default_rng(15), denoise=True)
+    assert asked == [4, 4, 2, 2, 1, 1, 1]
+
+
+def test_callback_sees_every_position_in_order():
+    """(LD.3) (LD.8) callback(i, x) after step i = 0, 1, …, through all L·n_steps; the last x is returned."""
+    rng, start = np.random.default_rng, np.ones((3, 2))
+    plain, annealed = [], []
+    last = langevin(MIXTURE.score, start, 0.1, 4, rng(16), callback=lambda *seen: plain.append(seen))
+    assert [i for i, _ in plain] == [0, 1, 2, 3]
+    for i, x in plain:
+        assert np.array_equal(x, langevin(MIXTURE.score, start, 0.1, i + 1, rng(16)))
+    assert np.array_equal(last, plain[-1][1])
+    last = annealed_langevin(lambda x, sigma: -x, start, [3.0, 2.0, 1.0], 0.1, 4, rng(16),
+                             callback=lambda *seen: annealed.append(seen))
+    assert [i for i, _ in annealed] == list(range(12))
+    assert np.array_equal(last, annealed[-1][1])
+
+
+def test_no_steps_leave_the_start():
+    """(LD.3) n_steps = 0 returns x, and a chain never changes the array it was given."""
+    start = np.ones((3, 2))
+    assert np.array_equal(langevin(MIXTURE.score, start, 0.1, 0, np.random.default_rng(17)), start)
+    langevin(MIXTURE.score, start, 0.1, 3, np.random.default_rng(17))
+    assert np.array_equal(start, np.ones((3, 2)))
+
+
+def test_randomness_is_the_generator_alone():
+    """(LD.3) same seed same chain, other seed another, rows independent; NumPy's global generator is not touched."""
+    state = np.random.get_state()[1].copy()
+    start, score = np.zeros((4, 2)), lambda x, sigma: -x
+    runs = [(langevin(MIXTURE.score, start, 0.1, 5, np.random.default_rng(seed)),
+             annealed_langevin(score, start, [2.0, 1.0], 0.1, 5, np.random.default_rng(seed))) for seed in (1, 1, 2)]
+    for first, again, other in zip(*runs):
+        assert np.array_equal(first, again)
+        assert np.abs(first - other).min() > 1e-6
+        assert len(np.unique(first)) == first.size
+    assert np.array_equal(state, np.random.get_state()[1])
+
+
+def test_dtype_of_the_start_is_kept():
+    """(LD.3) (LD.11) float32 in, float32 out, in the callback too; integers become float64."""
+    seen, rng = [], np.random.default_rng(18)
+    start = np.ones((3, 2), np.float32)
+    record = lambda i, x: seen.append(x.dtype)
+    x = langevin(MIXTURE.score, start, 0.1, 2, rng, temperature=np.float64(0.5), callback=record)
+    y = annealed_langevin(lambda x, sigma: -x / sigma, start, np.array([2.0, 1.0]), np.float64(0.1), 2, rng,
+                          denoise=True, callback=record)
+    assert {*seen, x.dtype, y.dtype} == {np.dtype(np.float32)}
+    assert langevin(MIXTURE.score, np.ones((3, 2), int), 0.1, 2, rng).dtype == np.float64
+
+
+def plain(x=((0.0, 0.0),), step=0.1, **options):
+    return langevin(lambda x: -x, np.array(x), step, 2, np.random.default_rng(0), **options)
+
+
+def annealed(sigmas=(2.0, 1.0), x=((0.0, 0.0),), step=0.1):
+    return annealed_langevin(lambda x, sigma: -x, np.array(x), sigmas, step, 2, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda: plain(x=[1.0, 2.0]), r"x has shape \(2,\); want \(N, d\)"),
+    (lambda: plain(x=np.ones((0, 2))), r"x has shape \(0, 2\)"),
+    (lambda: plain(x=[[np.nan, 0.0]]), "x holds NaN or infinity"),
+    (lambda: plain(step=0), "step is 0; want one finite number > 0"),
+    (lambda: plain(step=-0.1), "step is -0.1"),
+    (lambda: plain(step=np.nan), "step is nan"),
+    (lambda: plain(step=np.ones(2)), "step is array"),
+    (lambda: plain(temperature=-1), "temperature is -1; want a finite number >= 0"),
+    (lambda: plain(temperature=np.nan), "temperature is nan"),
+    (lambda: plain(temperature=np.inf), "temperature is inf"),
+    (lambda: annealed(sigmas=[1.0, 2.0]), "sigmas are .*; want numbers > 0 in strictly descending order"),
+    (lambda: annealed(sigmas=[1.0, 1.0]), "sigmas are .*strictly descending"),
+    (lambda: annealed(sigmas=[1.0, 0.0]), "sigmas are .*want numbers > 0"),
+    (lambda: annealed(sigmas=[1.0, -1.0]), "sigmas are .*want numbers > 0"),
+    (lambda: annealed(sigmas=[np.nan, 1.0]), "sigmas are .*want numbers > 0"),
+    (lambda: annealed(sigmas=[]), "sigmas are"),
+    (lambda: annealed(sigmas=[[2.0, 1.0]]), "sigmas are"),
+    (lambda: annealed(sigmas=1.0), "sigmas are"),
+    (lambda: annealed(step=0.0), "step is 0.0"),
+    (lambda: annealed(x=[1.0]), r"x has shape \(1,\)"),
+])
+def test_bad_input_is_named(call, message):
+    """(LD.3) (LD.8) a wrong argument raises ValueError with its name, what came and what is wanted."""
+    with pytest.raises(ValueError, match=message):
+        call()

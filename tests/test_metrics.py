@@ -1,0 +1,155 @@
+"""Metrics: distances between scores by quadrature, between samples by brute force and closed forms."""
+
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+from oracles import MIXTURE
+
+from scoremin import (
+    GaussianMixture,
+    energy_distance,
+    explicit_loss,
+    fisher_divergence,
+    mode_weights,
+    relative_error,
+    two_sample_test,
+)
+
+LINE = GaussianMixture([0.3, 0.7], [[-1.5], [1.0]], [[[0.5]], [[0.3]]])
+
+
+def test_fisher_divergence_and_relative_error_agree_with_quadrature():
+    """(MET.1) (ESM.1) on the quantiles of a mixture, against a trapezoid weighted by its density."""
+    grid = np.linspace(-9, 9, 20_001)[:, None]
+    p = np.exp(LINE.log_density(grid))
+    mass = np.cumsum(p) / p.sum()
+    x = np.interp((np.arange(4000) + 0.5) / 4000, mass, grid[:, 0])[:, None]
+    wrong = lambda x: LINE.score(x) + np.sin(x)
+    missed, size = (np.sum(p[:, None] * f) / p.sum() for f in (np.sin(grid)**2, LINE.score(grid)**2))
+    assert abs(fisher_divergence(wrong, LINE.score, x) / (0.5 * missed) - 1) < 1e-3
+    assert abs(relative_error(wrong, LINE.score, x) / (missed / size) - 1) < 1e-3
+
+
+def test_relative_error_of_a_scaled_score_is_closed_form():
+    """(MET.1) 0 for the truth, 1 for s = 0, (1 − c)² for c times the truth: ¼ for half of it, 4 for its negative."""
+    x = MIXTURE.sample(np.random.default_rng(0), 50)
+    for c in (1.0, 0.0, 0.5, -1.0, 3.0):
+        assert abs(relative_error(lambda x, c=c: c * MIXTURE.score(x), MIXTURE.score, x) - (1 - c)**2) < 1e-12
+
+
+def test_fisher_divergence_is_the_explicit_loss():
+    """(ESM.1) the metric and the objective are one number, worked by hand on two rows: ½ (25 + 1)/2."""
+    x = np.array([[3.0, 4.0], [0.0, 1.0]])
+    assert fisher_divergence(np.zeros_like, lambda x: x, x) == explicit_loss(np.zeros_like, x, x) == 6.5
+
+
+def brute_force(a, b):
+    """(MET.2) by a loop over all pairs."""
+    mean = lambda a, b: sum(np.sqrt(sum((p - q)**2)) for p in a for q in b) / (len(a) * len(b))
+    return 2 * mean(a, b) - mean(a, a) - mean(b, b)
+
+
+@pytest.mark.parametrize("n, m, d", [(1, 1, 3), (70, 41, 2), (64, 129, 1)])
+def test_energy_distance_is_the_mean_over_all_pairs(n, m, d):
+    """(MET.2) against a double loop, on sizes within and across the blocks it works in, and symmetric."""
+    rng = np.random.default_rng(1)
+    a, b = rng.standard_normal((n, d)), rng.standard_normal((m, d)) + 0.5
+    assert abs(energy_distance(a, b) - brute_force(a, b)) < 1e-12
+    assert abs(energy_distance(a, b) - energy_distance(b, a)) < 1e-12
+    assert energy_distance(a, b) > 0
+    assert abs(energy_distance(a, a)) < 1e-12
+
+
+def test_energy_distance_on_the_line_is_the_cramer_distance():
+    """(MET.2) in one dimension D = 2 ∫ (F_a − F_b)² dx: exact for step functions; two points at distance 3 give 6."""
+    rng = np.random.default_rng(2)
+    a, b = rng.standard_normal(17), rng.standard_normal(23) * 2
+    knots = np.sort(np.concatenate([a, b]))
+    gap = [np.mean(a <= x) - np.mean(b <= x) for x in knots[:-1]]
+    assert abs(energy_distance(a[:, None], b[:, None]) - 2 * np.sum(np.square(gap) * np.diff(knots))) < 1e-13
+    assert energy_distance([[0]], [[3]]) == 6
+
+
+def test_floor_between_samples_of_one_law():
+    """(MET.2) over every sample of n = 3 and m = 2 from {0, 1, 5} the mean of D is (1/n + 1/m) E|a − a'|, exactly."""
+    law = np.array([0.0, 1.0, 5.0])
+    D = [energy_distance(law[list(draw[:3]), None], law[list(draw[3:]), None]) for draw in product(range(3), repeat=5)]
+    assert abs(np.mean(D) - (1 / 3 + 1 / 2) * np.mean(np.abs(law[:, None] - law))) < 1e-13
+
+
+def test_quadratic_form_is_the_energy_distance():
+    """(MET.3) −wᵀRw with w = 1/n, −1/m is (MET.2); a test that ranks it sees the same order of all splits."""
+    rng = np.random.default_rng(4)
+    pool = rng.standard_normal((7, 2))
+    R = np.sqrt(np.sum((pool[:, None] - pool)**2, axis=2))
+    for chosen in combinations(range(7), 3):
+        rest = [i for i in range(7) if i not in chosen]
+        w = np.where(np.isin(np.arange(7), chosen), 1 / 3, -1 / 4)
+        assert abs(-w @ R @ w - energy_distance(pool[list(chosen)], pool[rest])) < 1e-14
+
+
+def test_p_value_tends_to_the_share_of_all_splits():
+    """(MET.3) (MET.4) n = 3, m = 4: against the rank of D among all 35 splits of the pool: 5 standard errors."""
+    rng, K = np.random.default_rng(5), 20_000
+    pool = rng.standard_normal((7, 2))
+    for chosen in ([0, 1, 2], [1, 3, 6], [2, 4, 5]):
+        rest = [i for i in range(7) if i not in chosen]
+        D = energy_distance(pool[chosen], pool[rest])
+        splits = [energy_distance(pool[list(c)], pool[[i for i in range(7) if i not in c]])
+                  for c in combinations(range(7), 3)]
+        exact = np.mean(np.array(splits) >= D - 1e-12)
+        p = two_sample_test(pool[chosen], pool[rest], rng, n_permutations=K)
+        assert abs(p - (1 + K * exact) / (K + 1)) < 5 * np.sqrt(exact * (1 - exact) / K) + 1e-12
+
+
+def test_p_values_are_uniform_where_the_laws_agree():
+    """(MET.4) 1,000 null cases, K = 19: the p-value is uniform on 1/20, … 1, each share within 5 standard errors."""
+    rng = np.random.default_rng(6)
+    p = [two_sample_test(rng.standard_normal((9, 2)), rng.standard_normal((6, 2)), rng, n_permutations=19)
+         for _ in range(1000)]
+    counts = np.bincount(np.rint(20 * np.array(p)).astype(int), minlength=21)
+    assert counts[0] == 0
+    assert np.abs(counts[1:] - 50).max() < 5 * np.sqrt(1000 * 0.05 * 0.95)
+    assert abs(np.mean(p) - 10.5 / 20) < 5 * np.sqrt((20**2 - 1) / 12) / 20 / np.sqrt(1000)
+
+
+def test_p_value_is_least_where_the_laws_differ():
+    """(MET.4) means 3 apart: no permutation reaches D, p = 1/(K + 1); equal samples: every one does, p = 1."""
+    rng = np.random.default_rng(7)
+    a, b = rng.standard_normal((40, 2)), rng.standard_normal((50, 2)) + 3
+    assert two_sample_test(a, b, rng, n_permutations=199) == 1 / 200
+    assert two_sample_test(a, a, rng, n_permutations=199) == 1
+
+
+def test_mode_weights_count_the_nearest_mean():
+    """(MET.1) is of no use for samples of a mixture: its modes' shares are, counted by hand, empty ones included."""
+    x = np.array([[0.0, 0.1], [4.9, 5.0], [5.2, 4.0], [-0.3, 0.0], [2.4, 2.4]])
+    assert np.allclose(mode_weights(x, [[0, 0], [5, 5], [50, 50]]), [0.6, 0.4, 0.0], rtol=1e-15)
+    share = mode_weights(MIXTURE.sample(np.random.default_rng(8), 10_000), MIXTURE.means)
+    assert abs(share[0] - 0.5) < 5 * 0.5 / 100 + 0.01                        # 1 % at most lies beyond the middle
+    assert share.sum() == 1
+
+
+X = np.ones((3, 2))
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda: fisher_divergence(np.zeros_like, np.zeros_like, X[0]), r"x has shape \(2,\)"),
+    (lambda: fisher_divergence(np.zeros_like, np.zeros_like, np.inf * X), "x holds NaN or infinity"),
+    (lambda: relative_error(np.zeros_like, np.ones_like, X[:0]), r"x has shape \(0, 2\)"),
+    (lambda: energy_distance(X[0], X), r"a has shape \(2,\)"),
+    (lambda: energy_distance(X, X[:0]), r"b has shape \(0, 2\)"),
+    (lambda: energy_distance(X, np.ones((3, 1))), r"b has shape \(3, 1\); want \(N, 2\)"),
+    (lambda: energy_distance(np.nan * X, X), "a holds NaN"),
+    (lambda: two_sample_test(X, np.ones((3, 3)), None), r"b has shape \(3, 3\); want \(N, 2\)"),
+    (lambda: two_sample_test(X[:0], X, None), r"a has shape \(0, 2\)"),
+    (lambda: two_sample_test(X, np.inf * X, None), "b holds NaN or infinity"),
+    (lambda: mode_weights(X, np.ones((2, 3))), r"x has shape \(3, 2\); want \(N, 3\)"),
+    (lambda: mode_weights(X, np.ones(2)), r"means has shape \(2,\)"),
+    (lambda: mode_weights(np.nan * X, X), "x holds NaN"),
+])
+def test_bad_input_is_named(call, message):
+    """(MET.1) (MET.2) (MET.4) a wrong argument raises ValueError with its name, what came and what is wanted."""
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,170 @@
+"""Noise-conditional score networks: the levels, the weighted loss and its shared linear optimum."""
+
+import autograd.numpy as np
+import pytest
+from autograd import grad
+from autograd.misc import flatten
+from oracles import MIXTURE, gradient_error, plain_mlp
+
+from scoremin import MLP, NoiseConditionalMLP, denoising_loss, geometric_sigmas, init_mlp, ncsn_loss
+
+LEVELS = np.array([2.0, 0.5, 0.1])
+
+
+def exact_noise(x):
+    """x and z, 2d rows for each of x: z = ±√d e_j has E z = 0 and E zzᵀ = I exactly."""
+    n, d = x.shape
+    z = np.sqrt(d) * np.concatenate([np.eye(d), -np.eye(d)])
+    return np.tile(x, (2 * d, 1)), np.repeat(z, n, axis=0)
+
+
+def at_all_levels(x, z):
+    """x, z and sigma with every row once at every one of LEVELS."""
+    L = len(LEVELS)
+    return np.tile(x, (L, 1)), np.tile(z, (L, 1)), np.repeat(LEVELS, len(x))
+
+
+def test_levels_are_geometric():
+    """(NCSN.1) ends exact, neighbouring ratios equal, and each level that of the formula."""
+    sigmas = geometric_sigmas(20.0, 0.01, 7)
+    assert np.allclose(sigmas, [20 * (0.01 / 20)**(i / 6) for i in range(7)], rtol=1e-14)
+    assert np.allclose(sigmas[1:] / sigmas[:-1], (0.01 / 20)**(1 / 6), rtol=1e-13)
+    assert sigmas[0] == 20
+    assert abs(sigmas[-1] / 0.01 - 1) < 1e-15
+    assert np.array_equal(geometric_sigmas(1, 0.5, 2), [1, 0.5])
+
+
+def test_loss_is_the_weighted_mean_of_denoising_losses():
+    """(NCSN.2) (NCSN.3) 1/L Σ σ_i² ℓ(θ; σ_i) with ℓ the denoising loss at one level: value and gradient."""
+    rng = np.random.default_rng(0)
+    x, z, params = MIXTURE.sample(rng, 11), rng.standard_normal((11, 2)), init_mlp(rng, [3, 8, 2])
+
+    def level(params, sigma):
+        return denoising_loss(lambda y: NoiseConditionalMLP(params)(y, sigma), x, z, sigma)
+
+    def weighted(params):
+        return sum(sigma**2 * level(params, sigma) for sigma in LEVELS) / len(LEVELS)
+
+    def loss(params):
+        return ncsn_loss(NoiseConditionalMLP(params), *at_all_levels(x, z))
+
+    assert abs(loss(params) / weighted(params) - 1) < 1e-13
+    g, w = flatten(grad(loss)(params))[0], flatten(grad(weighted)(params))[0]
+    assert np.abs(g - w).max() < 1e-12 * np.abs(w).max()
+
+
+def test_every_row_has_its_own_level():
+    """(NCSN.3) the score is asked at x + σ_n z with that row's σ_n; the order of rows does not matter."""
+    rng = np.random.default_rng(1)
+    x, z, sigma = rng.standard_normal((6, 2)), rng.standard_normal((6, 2)), rng.random(6) + 0.1
+    score, order = NoiseConditionalMLP(init_mlp(rng, [3, 8, 2])), rng.permutation(6)
+    rows = [ncsn_loss(score, x[n:n + 1], z[n:n + 1], sigma[n:n + 1]) for n in range(6)]
+    by_hand = [0.5 * np.sum((s_n * score(x[n:n + 1] + s_n * z[n], s_n) + z[n])**2) for n, s_n in enumerate(sigma)]
+    assert np.allclose(rows, by_hand, rtol=1e-13)
+    assert abs(ncsn_loss(score, x, z, sigma) / np.mean(by_hand) - 1) < 1e-13
+    assert abs(ncsn_loss(score, x[order], z[order], sigma[order]) / np.mean(by_hand) - 1) < 1e-13
+
+
+def test_one_number_means_that_level_in_every_row():
+    """(NCSN.2) a scalar sigma is the same as (N,) equal ones, and σ² times the denoising loss."""
+    rng = np.random.default_rng(2)
+    x, z, params = rng.standard_normal((5, 2)), rng.standard_normal((5, 2)), init_mlp(rng, [2, 4, 2])
+    score = lambda x, sigma: MLP(params)(x)
+    assert ncsn_loss(score, x, z, 0.3) == ncsn_loss(score, x, z, np.full(5, 0.3))
+    assert abs(ncsn_loss(score, x, z, 0.3) / (0.09 * denoising_loss(MLP(params), x, z, 0.3)) - 1) < 1e-13
+
+
+@pytest.mark.parametrize("sigma", [100.0, 1.0, 1e-2, 1e-4])
+def test_zero_score_costs_half_d_at_every_level(sigma):
+    """(NCSN.4) σ² ℓ = d/2 exactly at s = 0 with noise of exact moments; without σ² it is d/2σ²."""
+    x, z = exact_noise(np.random.default_rng(3).standard_normal((4, 3)))
+    assert abs(ncsn_loss(lambda x, sigma: np.zeros_like(x), x, z, sigma) - 1.5) < 1e-13
+    assert abs(denoising_loss(np.zeros_like, x, z, sigma) * sigma**2 - 1.5) < 1e-13
+
+
+def test_loss_is_noise_prediction():
+    """(NCSN.4) ½E‖σs + z‖² against a predictor of z written out, on a network in plain autograd."""
+    rng = np.random.default_rng(4)
+    x, z, sigma = *(rng.standard_normal((7, 2)) for _ in range(2)), rng.random(7) + 0.05
+    params = init_mlp(rng, [3, 6, 2])
+
+    def predicted(params):
+        """z as −f([x̃/√(σ² + 1), log σ])."""
+        x_noisy = x + sigma[:, None] * z
+        inputs = np.concatenate([x_noisy / np.sqrt(sigma[:, None]**2 + 1), np.log(sigma)[:, None]], axis=1)
+        return 0.5 * np.mean(np.sum((z + plain_mlp(params)(inputs))**2, axis=1))
+
+    loss = lambda params: ncsn_loss(NoiseConditionalMLP(params), x, z, sigma)
+    assert abs(loss(params) / predicted(params) - 1) < 1e-13
+    g, w = flatten(grad(loss)(params))[0], flatten(grad(predicted)(params))[0]
+    assert np.abs(g - w).max() < 1e-12 * np.abs(w).max()
+
+
+def test_gradient_is_that_of_central_differences():
+    """(NCSN.3) parameter gradient with levels from 10 to 1e-4 in one batch; a 10 % wrong one is rejected."""
+    rng = np.random.default_rng(5)
+    x, z, sigma = MIXTURE.sample(rng, 24), rng.standard_normal((24, 2)), np.geomspace(10, 1e-4, 24)
+    params = init_mlp(rng, [3, 8, 8, 2])
+    loss = lambda params: ncsn_loss(NoiseConditionalMLP(params), x, z, sigma)
+    assert gradient_error(loss, params, rng) < 1e-7
+    assert gradient_error(loss, params, rng, gradient=1.1 * flatten(grad(loss)(params))[0]) > 0.05
+
+
+def test_shared_linear_optimum_weighs_the_levels_by_sigma_squared():
+    """(NCSN.5) gradient 0 at A = (Σλ)(Σλ(S + σ²I))⁻¹, λ = σ², m = μ; not at the plain mean of levels."""
+    rng = np.random.default_rng(6)
+    data = rng.standard_normal((20, 3)) @ rng.standard_normal((3, 3)) + [1, 2, -1]
+    S, batch = np.cov(data.T, bias=True), at_all_levels(*exact_noise(data))
+
+    def slope(A):
+        params = [(-A, data.mean(axis=0) @ A)]
+        loss = lambda params: ncsn_loss(lambda x, sigma: MLP(params)(x), *batch)
+        return np.abs(flatten(grad(loss)(params))[0]).max()
+
+    noisy = [S + sigma**2 * np.eye(3) for sigma in LEVELS]
+    best = np.sum(LEVELS**2) * np.linalg.inv(sum(sigma**2 * C for sigma, C in zip(LEVELS, noisy)))
+    assert slope(best) < 1e-10
+    assert slope(np.linalg.inv(sum(noisy) / 3)) > 0.01
+    assert slope(np.sum(LEVELS**4) * np.linalg.inv(sum(sigma**4 * C for sigma, C in zip(LEVELS, noisy)))) > 0.01
+
+
+def test_float32_keeps_its_digits_at_small_sigma():
+    """(NCSN.4) σ = 1e-4 in float32: loss and gradient are float32 and agree with float64 to 1e-5."""
+    rng = np.random.default_rng(7)
+    x, z, params = MIXTURE.sample(rng, 64), rng.standard_normal((64, 2)), init_mlp(rng, [3, 8, 2])
+    sigma = np.where(np.arange(64) % 2, 1e-4, 1.0)
+
+    def both(dtype):
+        cast, a, b = [(W.astype(dtype), b.astype(dtype)) for W, b in params], x.astype(dtype), z.astype(dtype)
+        loss = lambda params: ncsn_loss(NoiseConditionalMLP(params), a, b, sigma)
+        return loss(cast), flatten(grad(loss)(cast))[0]
+
+    (loss32, g32), (loss64, g64) = both(np.float32), both(np.float64)
+    assert loss32.dtype == g32.dtype == np.float32
+    assert abs(loss32 / loss64 - 1) < 1e-5
+    assert np.abs(g32 - g64).max() < 1e-5 * np.abs(g64).max()
+
+
+X = np.ones((3, 2))
+ZERO = lambda x, sigma: np.zeros_like(x)
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda: ncsn_loss(ZERO, np.ones(3), X, 1.0), r"x has shape \(3,\)"),
+    (lambda: ncsn_loss(ZERO, X[:0], X[:0], 1.0), r"x has shape \(0, 2\)"),
+    (lambda: ncsn_loss(ZERO, np.inf * X, X, 1.0), "x holds NaN or infinity"),
+    (lambda: ncsn_loss(ZERO, X, X.T, 1.0), r"z has shape \(2, 3\); want \(3, 2\)"),
+    (lambda: ncsn_loss(ZERO, X, X, np.ones(2)), r"sigma has shape \(2,\); want one number or \(3,\)"),
+    (lambda: ncsn_loss(ZERO, X, X, np.ones((3, 1))), r"sigma has shape \(3, 1\)"),
+    (lambda: ncsn_loss(ZERO, X, X, np.array([1.0, 0.0, 1.0])), "sigma runs from 0.0 to 1.0"),
+    (lambda: ncsn_loss(ZERO, X, X, np.array([1.0, np.nan, 1.0])), "sigma runs from nan"),
+    (lambda: geometric_sigmas(1.0, 2.0, 5), "sigma_max 1.0, sigma_min 2.0"),
+    (lambda: geometric_sigmas(1.0, 1.0, 5), "want max > min"),
+    (lambda: geometric_sigmas(2.0, 1.0, 1), "n 1; want max > min and n >= 2"),
+    (lambda: geometric_sigmas(1.0, 0.0, 5), "sigma_min is 0.0"),
+    (lambda: geometric_sigmas(np.inf, 1.0, 5), "sigma_max is inf"),
+])
+def test_bad_input_is_named(call, message):
+    """(NCSN.1) (NCSN.3) a wrong argument raises ValueError with its name, what came and what is wanted."""
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,168 @@
+"""The network, its activation, its noise-conditional form and its energies against their formulas."""
+
+from math import exp, log, sqrt
+
+import autograd.numpy as np
+import pytest
+from autograd import elementwise_grad, make_jvp, value_and_grad
+from autograd.misc import flatten
+from oracles import plain_mlp
+
+from scoremin import MLP, EnergyMLP, GaussianMixture, NoiseConditionalMLP, energy_score, implicit_loss, init_mlp
+from scoremin.network import sigmoid, silu, silu_prime
+
+
+def silu_derivatives(h):
+    """φ and its first three derivatives from φ⁽ᵏ⁾ = k ς⁽ᵏ⁻¹⁾ + h ς⁽ᵏ⁾, with ς through e^−|h|, in float64."""
+    h = np.asarray(h, dtype=float)
+    small = np.exp(-np.abs(h)) / (1 + np.exp(-np.abs(h)))                    # ς(−|h|)
+    g, q = np.where(h < 0, small, 1 - small), small * (1 - small)            # ς, ς'
+    s = [g, q, q * (1 - 2 * g), q * (1 - 6 * q)]
+    return [h * s[0]] + [k * s[k - 1] + h * s[k] for k in (1, 2, 3)]
+
+
+def random_params(seed, sizes):
+    """Parameters with biases that are not 0."""
+    rng = np.random.default_rng(seed)
+    return [(W, rng.normal(0, 0.5, b.shape)) for W, b in init_mlp(rng, sizes)]
+
+
+@pytest.mark.parametrize("sizes", [[2, 2], [3, 5, 3], [2, 7, 4, 2], [1, 4, 5, 6, 1]])
+def test_mlp_is_affine_maps_with_silu_between_them(sizes):
+    """(NET.1) (NET.2) Row by row, unit by unit in Python floats; the last layer has no activation."""
+    params, x = random_params(0, sizes), np.random.default_rng(1).normal(0, 2, (4, sizes[0]))
+    for row, s in zip(x, MLP(params)(x)):
+        a = [float(number) for number in row]
+        for l, (W, b) in enumerate(params):
+            a = [sum(a[i] * W[i, j] for i in range(len(a))) + b[j] for j in range(len(b))]
+            if l < len(params) - 1:
+                a = [h / (1 + exp(-h)) for h in a]
+        assert np.max(np.abs(s - np.array(a))) < 1e-13
+
+
+POINTS = np.concatenate([np.linspace(-40, 40, 161), [-1e4, -800.0, -105.0, 105.0, 800.0, 1e4]])
+ROUNDING = [(np.float64, 1e-14), (np.float32, 1e-5)]
+
+
+@pytest.mark.parametrize("dtype, tolerance", ROUNDING)
+@pytest.mark.parametrize("order", [0, 1, 2, 3])
+def test_silu_derivatives_are_right_and_finite_at_any_size(order, dtype, tolerance):
+    """(NET.2) (NET.3) φ, φ', φ'', φ''' by repeated reverse mode against closed forms, out to ±10⁴."""
+    f = silu
+    for _ in range(order):
+        f = elementwise_grad(f)
+    value, exact = f(POINTS.astype(dtype)), silu_derivatives(POINTS)[order]
+    assert value.dtype == dtype
+    assert np.all(np.abs(value - exact) <= tolerance * np.maximum(1, np.abs(POINTS)))
+    assert np.all(value[np.abs(POINTS) >= 800] == exact[np.abs(POINTS) >= 800])
+
+
+@pytest.mark.parametrize("dtype, tolerance", ROUNDING)
+def test_silu_derivatives_agree_in_forward_and_mixed_mode(dtype, tolerance):
+    """(NET.3) φ' forwards, φ'' as reverse over forward and forward over reverse, φ''' as reverse over both."""
+    x = POINTS.astype(dtype)
+    along = lambda f: lambda h: make_jvp(f)(h)(np.ones_like(x))[1]
+    modes = [along(silu), elementwise_grad(along(silu)), along(elementwise_grad(silu)),
+             elementwise_grad(along(elementwise_grad(silu)))]
+    for f, order in zip(modes, [1, 2, 2, 3]):
+        value = f(x)
+        assert value.dtype == dtype
+        assert np.all(np.abs(value - silu_derivatives(x)[order]) <= tolerance * np.maximum(1, np.abs(POINTS)))
+
+
+def test_sigmoid_and_its_derivative_match_the_exponential_form():
+    """(NET.2) (NET.3) ½(1 + tanh(h/2)) = 1/(1 + e^−h); ς' = ς(1 − ς) and φ' against e^−h/(1 + e^−h)²."""
+    h = np.linspace(-30, 30, 121)
+    density = np.exp(-h) / (1 + np.exp(-h))**2
+    assert np.max(np.abs(sigmoid(h) - 1 / (1 + np.exp(-h)))) < 1e-15
+    assert np.max(np.abs(elementwise_grad(sigmoid)(h) - density)) < 1e-15
+    assert np.max(np.abs(make_jvp(sigmoid)(h)(np.ones_like(h))[1] - density)) < 1e-15
+    assert np.max(np.abs(silu_prime(h) - 1 / (1 + np.exp(-h)) - h * density)) < 1e-14
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_initial_weights_keep_the_size_of_the_signal(dtype):
+    """W ~ N(0, 1/in) in every layer and b = 0, within 5 standard errors of the mean and the variance."""
+    for W, b in init_mlp(np.random.default_rng(2), [40, 300, 100], dtype):
+        assert W.dtype == b.dtype == dtype and not b.any()
+        scaled = W.astype(float) * np.sqrt(len(W))
+        assert abs(np.mean(scaled)) < 5 / np.sqrt(W.size)
+        assert abs(np.mean(scaled**2) - 1) < 5 * np.sqrt(2 / W.size)
+
+
+def test_noise_conditional_network_is_its_formula():
+    """(NET.4) s(x, σ) = f([x/√(σ² + σ_data²), log σ])/σ, one level a row, so that −σs = −f."""
+    params, x = random_params(3, [3, 8, 6, 2]), np.random.default_rng(4).normal(0, 2, (5, 2))
+    sigma = np.array([0.01, 0.3, 1.0, 5.0, 40.0])
+    inputs = [[row[0] / sqrt(s * s + 0.49), row[1] / sqrt(s * s + 0.49), log(s)] for row, s in zip(x, sigma)]
+    f = plain_mlp(params)(np.array(inputs))
+    s = NoiseConditionalMLP(params, sigma_data=0.7)(x, sigma)
+    assert np.max(np.abs(sigma[:, None] * s - f)) < 1e-13
+    assert np.max(np.abs(s - np.array([f_n / s_n for f_n, s_n in zip(f, sigma)]))) < 1e-11
+
+
+@pytest.mark.parametrize("sigma", [1e-3, 0.4, 20.0])
+@pytest.mark.parametrize("sizes", [[3, 2], [3, 6, 2], [3, 8, 6, 2], [4, 5, 6, 5, 3]])
+def test_one_level_is_an_mlp_with_constants_moved_into_the_weights(sizes, sigma):
+    """(NET.5) .at(σ)(x) = s(x, σ) for a number and for (N,), in value and in the gradient in θ."""
+    rng = np.random.default_rng(5)
+    x, c = rng.normal(0, 2, (2, 6, sizes[-1]))
+    params = random_params(6, sizes)
+    scores = [lambda net: net.at(sigma)(x), lambda net: net(x, sigma), lambda net: net(x, np.full(6, sigma))]
+    results = [value_and_grad(lambda params, s=s: sigma * np.sum(c * s(NoiseConditionalMLP(params, 0.7))))(params)
+               for s in scores]
+    size = np.max(np.abs(flatten(results[0][1])[0]))
+    for value, gradient in results[1:]:
+        assert abs(value - results[0][0]) < 1e-12 * max(1, abs(value))
+        assert np.max(np.abs(flatten(gradient)[0] - flatten(results[0][1])[0])) < 1e-12 * size
+
+
+GRID = np.linspace(-12, 12, 1201)[:, None]
+DX = GRID[1, 0] - GRID[0, 0]
+P = GaussianMixture([0.3, 0.7], [[-1.0], [1.5]], [[[0.4]], [[0.9]]])
+
+
+def confined(params):
+    """A small energy network plus ¼x², so that exp(−E) can be integrated."""
+    return lambda x: EnergyMLP(params)(x) + 0.25 * np.sum(x**2, axis=1)
+
+
+def log_model(params, x):
+    """log p_θ(x) with log Z_θ by quadrature."""
+    return -confined(params)(x) - np.log(np.sum(np.exp(-confined(params)(GRID))) * DX)
+
+
+def test_likelihood_gradient_is_data_mean_against_model_mean_of_the_energy_gradient():
+    """(EBM.1) (EBM.2) Central differences of E_p[log p_θ], Z_θ by quadrature, equal −E_p[∇E] + E_{p_θ}[∇E]."""
+    theta, unflatten = flatten(random_params(7, [1, 5, 4, 1]))
+    p, model = np.exp(P.log_density(GRID)) * DX, np.exp(log_model(unflatten(theta), GRID)) * DX
+    assert abs(np.sum(model) - 1) < 1e-12
+    energy_gradient = value_and_grad(lambda params, w: np.sum(w * EnergyMLP(params)(GRID)))
+    exact = flatten(energy_gradient(unflatten(theta), model - p)[1])[0]
+    for k, step in enumerate(1e-5 * np.eye(theta.size)):
+        up, down = (np.sum(p * log_model(unflatten(theta + u), GRID)) for u in (step, -step))
+        assert abs((up - down) / 2e-5 - exact[k]) < 1e-8
+
+
+def test_score_of_an_energy_needs_no_normaliser():
+    """(EBM.3) −∇E equals central differences of the normalised log p_θ, Z_θ by quadrature."""
+    params, x = random_params(8, [1, 5, 4, 1]), np.linspace(-4, 4, 17)[:, None]
+    numeric = (log_model(params, x + 1e-5) - log_model(params, x - 1e-5)) / 2e-5
+    assert np.max(np.abs(energy_score(confined(params))(x)[:, 0] - numeric)) < 1e-8
+
+
+def test_energy_score_is_minus_the_gradient_in_every_coordinate():
+    """(EBM.3) Central differences of E along each axis of three, for a network with two hidden layers."""
+    energy, x = EnergyMLP(random_params(9, [3, 6, 5, 1])), np.random.default_rng(10).normal(0, 2, (8, 3))
+    for j, e in enumerate(1e-5 * np.eye(3)):
+        assert np.max(np.abs(energy_score(energy)(x)[:, j] + (energy(x + e) - energy(x - e)) / 2e-5)) < 1e-9
+
+
+def test_a_constant_added_to_the_energy_changes_nothing():
+    """(EBM.3) E + c and E have one score and one implicit loss, whose gradient in c is 0."""
+    params, x = random_params(11, [2, 6, 5, 1]), np.random.default_rng(12).normal(0, 2, (8, 2))
+    shifted = lambda c: energy_score(lambda x: EnergyMLP(params)(x) + c)
+    assert np.max(np.abs(shifted(1e3)(x) - energy_score(EnergyMLP(params))(x))) < 1e-14
+    b_last = params[-1][1]
+    loss = lambda b: implicit_loss(energy_score(EnergyMLP(params[:-1] + [(params[-1][0], b)])), x)
+    assert loss(b_last + 5.0) == pytest.approx(loss(b_last), abs=1e-14)

@@ -1,0 +1,179 @@
+"""Adam and the training loop, against numbers worked by hand and a textbook loop without autograd."""
+
+import math
+from fractions import Fraction
+
+import autograd.numpy as np
+import pytest
+from autograd.tracer import getval
+from oracles import MIXTURE, plain_mlp
+
+from scoremin import MLP, denoising_loss, fit, implicit_loss, init_mlp
+
+POINT = np.ones((1, 1))                                                      # data of one row: every batch is alike
+
+
+def run(loss, W, steps, learning_rate=0.1, **options):
+    """fit on a single parameter matrix W, b = 0; the loss sees params and nothing random."""
+    return fit(lambda params, x, rng: loss(params[0][0]), [(np.asarray(W, float), np.zeros(1))], POINT,
+               steps=steps, learning_rate=learning_rate, rng=np.random.default_rng(0), batch_size=1, **options)
+
+
+def positions(loss, W, steps, **options):
+    """W before every step of run, and after the last one."""
+    seen = []
+    params, _ = run(lambda W: seen.append(np.array(getval(W))) or loss(W), W, steps, **options)
+    return np.array([*seen, params[0][0]])
+
+
+def test_moments_of_the_first_steps_are_those_worked_by_hand():
+    """(FIT.1) (FIT.2) (FIT.3) g = 3, 3, −3: m = .3, .57, .213, u = .009, .017991, .026973009, in fractions by hand."""
+    gradients, moves, m, u = [3, 3, -3], [], Fraction(0), Fraction(0)
+    for k, g in enumerate(gradients, 1):
+        m, u = Fraction(9, 10) * m + Fraction(g, 10), Fraction(999, 1000) * u + Fraction(g * g, 1000)
+        m_hat, u_hat = m / (1 - Fraction(9, 10)**k), u / (1 - Fraction(999, 1000)**k)
+        moves.append(float(m_hat) / (math.sqrt(u_hat) + 1e-8))
+    assert (m, u) == (Fraction(213, 1000), Fraction(26973009, 10**9))
+    slopes = iter(gradients)
+    W = positions(lambda W: next(slopes) * np.sum(W), [[1.0]], 3)[:, 0, 0]
+    rates = [0.1, 0.1 * 0.75, 0.1 * 0.25]                                    # ½(1 + cos 0), cos π/3, cos 2π/3
+    assert np.allclose(np.diff(W), -np.multiply(rates, moves), rtol=1e-12)
+
+
+def test_first_step_moves_every_entry_by_the_learning_rate():
+    """(FIT.2) (FIT.3) after one step m̂ = g and û = g² exactly: θ moves by η·g/(|g| + 10⁻⁸), whatever the size of g."""
+    slope = np.array([[1e-8, -2.0, 1e6]])
+    params, _ = run(lambda W: np.sum(slope * W), np.zeros((1, 3)), 1)
+    assert np.allclose(params[0][0], -0.1 * slope / (np.abs(slope) + 1e-8), rtol=1e-9)
+
+
+def test_learning_rate_falls_on_a_cosine():
+    """(FIT.4) with a constant gradient θ moves by η_k: all K moves, of sum η(K + 1)/2, the last η sin²(π/2K)."""
+    K = 40
+    moves = -np.diff(positions(lambda W: 5 * np.sum(W), [[0.0]], K)[:, 0, 0])
+    assert np.allclose(moves, [0.1 * 0.5 * (1 + math.cos(math.pi * (k - 1) / K)) for k in range(1, K + 1)], rtol=1e-7)
+    assert abs(moves.sum() / (0.1 * (K + 1) / 2) - 1) < 1e-7
+    assert abs(moves[-1] / (0.1 * math.sin(math.pi / (2 * K))**2) - 1) < 1e-7
+
+
+def test_whole_run_is_that_of_a_textbook_loop():
+    """(FIT.1) (FIT.2) (FIT.3) (FIT.4) 60 steps on a quartic with the gradient by hand, in plain loops over entries."""
+    start, target = np.array([[0.5, -1.0], [2.0, 0.0]]), np.array([[1.0, 1.0], [-1.0, 0.3]])
+    theta, m, u = start.ravel().tolist(), [0.0] * 4, [0.0] * 4
+    for k in range(1, 61):
+        rate = 0.05 * 0.5 * (1 + math.cos(math.pi * (k - 1) / 60))
+        for i in range(4):
+            g = 4 * (theta[i] - target.flat[i])**3 + 2 * (theta[i] - target.flat[i])
+            m[i] = 0.9 * m[i] + 0.1 * g
+            u[i] = 0.999 * u[i] + 0.001 * g * g
+            theta[i] -= rate * (m[i] / (1 - 0.9**k)) / (math.sqrt(u[i] / (1 - 0.999**k)) + 1e-8)
+    params, _ = run(lambda W: np.sum((W - target)**4 + (W - target)**2), start, 60, learning_rate=0.05)
+    assert np.allclose(params[0][0].ravel(), theta, rtol=0, atol=1e-12)
+
+
+def test_losses_are_those_before_each_step():
+    """(FIT.3) losses[k] is the loss at the parameters that step k starts from; the start is left as it was."""
+    start = np.array([[2.0]])
+    W = positions(lambda W: np.sum(W**2), start, 5)
+    _, losses = run(lambda W: np.sum(W**2), start, 5)
+    assert np.allclose(losses, W[:-1, 0, 0]**2, rtol=1e-15)
+    assert start[0, 0] == 2
+
+
+def test_linear_implicit_score_reaches_its_closed_form():
+    """(FIT.3) (ISM.8) full batches, a linear score from 0: W → −S⁻¹ and b → S⁻¹μ, S the 1/n covariance."""
+    data = MIXTURE.sample(np.random.default_rng(1), 30) + [0.5, 0.0]
+    inverse = np.linalg.inv(np.cov(data.T, bias=True))
+    params, _ = fit(lambda params, x, rng: implicit_loss(MLP(params), data), [(np.zeros((2, 2)), np.zeros(2))], data,
+                    steps=600, learning_rate=0.05, rng=np.random.default_rng(2))
+    assert np.abs(params[0][0] + inverse).max() < 1e-6
+    assert np.abs(params[0][1] - inverse @ data.mean(axis=0)).max() < 1e-6
+
+
+def batches(seed, steps=200, dtype=np.float64):
+    """The batches of 50 that fit draws from the rows 0, 1, … 9."""
+    seen, params = [], [(np.ones((1, 1), dtype), np.zeros(1, dtype))]
+    fit(lambda params, x, rng: seen.append(x.copy()) or np.sum(params[0][0]**2), params, np.arange(10.0)[:, None],
+        steps=steps, batch_size=50, rng=np.random.default_rng(seed))
+    return np.array(seen)
+
+
+def test_batches_are_uniform_with_replacement():
+    """(FIT.1) 10,000 draws of 10 rows: each count and each repeat within 5 standard errors; no batch is another."""
+    x = batches(3)[:, :, 0]
+    counts = np.array([np.sum(x == i) for i in range(10)])
+    assert counts.sum() == x.size == 10_000
+    assert np.abs(counts - 1000).max() < 5 * np.sqrt(10_000 * 0.1 * 0.9)
+    repeats = np.sum(x[:, 1:] == x[:, :-1])                                  # Binomial(9,800, 1/10)
+    assert abs(repeats - 980) < 5 * np.sqrt(9_800 * 0.1 * 0.9)
+    assert len(np.unique(x, axis=0)) == 200
+
+
+def test_randomness_is_the_generator_alone():
+    """(FIT.1) the loss draws from the same generator; same seed same run, to the bit, and another seed another."""
+    def trained(seed):
+        rng = np.random.default_rng(seed)
+        loss = lambda params, x, rng: denoising_loss(plain_mlp(params), x, rng.standard_normal(x.shape), 0.5)
+        params, losses = fit(loss, init_mlp(rng, [2, 4, 2]), MIXTURE.sample(rng, 40), steps=8, batch_size=16, rng=rng)
+        return np.concatenate([losses, *(a.ravel() for layer in params for a in layer)])
+
+    state = np.random.get_state()[1].copy()
+    assert np.array_equal(trained(4), trained(4))
+    assert np.abs(trained(4) - trained(5)).max() > 1e-3
+    assert np.array_equal(state, np.random.get_state()[1])
+
+
+def test_training_stays_in_the_dtype_of_the_parameters():
+    """(FIT.3) float32 parameters: float32 batches from float64 data, float32 result, and close to the float64 run."""
+    data = MIXTURE.sample(np.random.default_rng(6), 50)
+    assert batches(7, steps=2, dtype=np.float32).dtype == np.float32
+    loss = lambda params, x, rng: implicit_loss(MLP(params), x)
+    start = init_mlp(np.random.default_rng(8), [2, 6, 2])
+    single = [(W.astype(np.float32), b.astype(np.float32)) for W, b in start]
+    runs = [fit(loss, params, data, steps=20, rng=np.random.default_rng(9))[0] for params in (start, single)]
+    for (W, b), (V, c) in zip(*runs):
+        assert V.dtype == c.dtype == np.float32
+        assert np.abs(W - V).max() < 1e-4
+        assert np.abs(b - c).max() < 1e-4
+    assert np.abs(runs[0][0][0] - start[0][0]).max() > 1e-3
+
+
+def test_progress_wraps_the_steps():
+    """(FIT.4) progress is given the iterable of all steps, of known length, and each is taken from it once."""
+    seen, lengths = [], []
+
+    def progress(steps):
+        lengths.append(len(steps))
+        for k in steps:
+            yield k
+            seen.append(k)
+
+    losses = [run(lambda W: np.sum(W**2), [[1.0]], 7, progress=wrap)[1] for wrap in (progress, None)]
+    assert (lengths, seen) == ([7], list(range(7)))
+    assert np.array_equal(*losses)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_is_an_error(bad):
+    """(FIT.3) it names the loss, the step, the size of the parameters and the learning rate to go below."""
+    factors = iter([1.0, 1.0, 1.0, bad, 1.0])
+    with pytest.raises(FloatingPointError, match=rf"loss is {bad} at step 3, .* reaches 1.*learning_rate below 0.1"):
+        run(lambda W: next(factors) * np.sum(W**2), [[2.0]], 5)
+
+
+PARAMS = [(np.ones((1, 1)), np.zeros(1))]
+LOSS = lambda params, x, rng: np.sum(params[0][0]**2)
+
+
+@pytest.mark.parametrize("data, rate, message", [
+    (np.ones(3), 1e-3, r"data has shape \(3,\); want \(N, d\)"),
+    (np.ones((0, 1)), 1e-3, r"data has shape \(0, 1\)"),
+    (np.full((3, 1), np.nan), 1e-3, "data holds NaN or infinity"),
+    (POINT, 0.0, "learning_rate is 0.0; want one finite number > 0"),
+    (POINT, -1e-3, "learning_rate is -0.001"),
+    (POINT, np.inf, "learning_rate is inf"),
+])
+def test_bad_input_is_named(data, rate, message):
+    """(FIT.3) a wrong argument raises ValueError with its name, what came and what is wanted."""
+    with pytest.raises(ValueError, match=message):
+        fit(LOSS, PARAMS, data, steps=2, learning_rate=rate, rng=np.random.default_rng(0))
