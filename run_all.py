@@ -24,6 +24,7 @@ import tempfile
 import time
 import traceback
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -35,9 +36,9 @@ ROOT = Path(__file__).resolve().parent
 QUICK = 0.01
 # In the order of the gallery, each with its rough seconds: the longest are started first.
 FIGURES = {
-    "explicit_kde": 5, "relu_or_silu": 6, "implicit_swiss_roll": 8, "ncsn_swiss_roll": 30, "mixture_weights": 4,
-    "low_density": 9, "denoising_sigma": 12, "probe_variance": 3, "cost_vs_dimension": 10, "langevin_step": 3,
-    "objectives_compared": 20,
+    "explicit_kde": 4, "relu_or_silu": 5, "implicit_swiss_roll": 9, "ncsn_swiss_roll": 20, "mixture_weights": 3,
+    "low_density": 7, "denoising_sigma": 8, "probe_variance": 2, "cost_vs_dimension": 3, "langevin_step": 2,
+    "objectives_compared": 13, "common_mistakes": 5,
 }
 
 
@@ -64,9 +65,10 @@ def run_figure(name, seed, budget, out):
         reports.put((name, "", 0, 1))
         module = importlib.import_module(f"figures.{name}")
         claims = module.main(seed, budget, unfinished, progress)
-        os.replace(unfinished, png)
         record = {"caption": module.__doc__, "claims": [{**c._asdict(), "holds": c.holds} for c in claims]}
-    except Exception:
+        json.dumps(record, allow_nan=False)  # a claim whose value is NaN or no number fails here, in its own figure
+        os.replace(unfinished, png)
+    except (Exception, SystemExit):
         record = {"error": traceback.format_exc()}
     finally:
         unfinished.unlink(missing_ok=True)
@@ -106,26 +108,40 @@ def verdict(record):
 
 def run_figures(names, args, budget):
     """Run the named figures in parallel, the longest first; returns their records by name."""
-    context = multiprocessing.get_context("spawn")
-    reports, board, records = context.Queue(), Board(), {}
+    board, names = Board(), sorted(names, key=FIGURES.get, reverse=True)
+    records = run_pool(names, args, budget, board)
+    for name in names:
+        if name not in records:  # a worker died, which ends its pool: the rest one by one, to find the culprit
+            records.update(run_pool([name], args, budget, board))
+    return records
+
+
+def run_pool(names, args, budget, board):
+    """The records of the named figures; if a worker dies, of those that were done, or of the only one."""
+    context, records = multiprocessing.get_context("spawn"), {}
+    reports = context.Queue()
     with ProcessPoolExecutor(args.jobs, context, start_worker, (reports,)) as pool:
-        jobs = {pool.submit(run_figure, name, args.seed, budget, args.out): name
-                for name in sorted(names, key=FIGURES.get, reverse=True)}
+        jobs = {pool.submit(run_figure, name, args.seed, budget, args.out): name for name in names}
         try:
             while jobs:
                 with suppress(Empty):
                     board.show(*reports.get(timeout=0.1))
                 for job in [job for job in jobs if job.done()]:
                     name = jobs.pop(job)
-                    records[name] = job.result()
-                    board.finish(name, records[name])
+                    if not isinstance(job.exception(), BrokenProcessPool):
+                        records[name] = job.result()
+                    elif len(names) == 1:
+                        records[name] = {"seed": args.seed, "budget": budget, "seconds": 0.0,
+                                         "error": "its worker process died"}
+                    if name in records:
+                        board.finish(name, records[name])
         except BaseException:
             for worker in multiprocessing.active_children():
                 worker.terminate()
             raise
         finally:
             for unfinished in args.out.glob(".*.unfinished"):
-                unfinished.unlink()
+                unfinished.unlink(missing_ok=True)
     return records
 
 
@@ -139,7 +155,9 @@ def write(path, text):
 def save_results(args, records):
     """results.json: the new records over those of earlier runs of other figures, in gallery order."""
     path = args.out / "results.json"
-    figures = json.loads(path.read_text(encoding="utf-8"))["figures"] if path.exists() else {}
+    figures = {}
+    with suppress(FileNotFoundError, ValueError, KeyError):  # a first run, or a file that is not ours
+        figures = json.loads(path.read_text(encoding="utf-8"))["figures"]
     figures.update(records)
     results = {
         "versions": {"python": platform.python_version(),
@@ -156,7 +174,12 @@ def bounds(claim):
     low, high = claim["low"], claim["high"]
     if low is None and high is None:
         return "measured"
-    return f"≤ {high:g}" if low is None else f"≥ {low:g}" if high is None else f"{low:g} … {high:g}"
+    return f"≤ {high:.4g}" if low is None else f"≥ {low:.4g}" if high is None else f"{low:.4g} … {high:.4g}"
+
+
+def answer(claim):
+    """Whether a claim holds; a measurement claims nothing."""
+    return "" if bounds(claim) == "measured" else "yes" if claim["holds"] else "NO"
 
 
 def gallery(figures):
@@ -168,7 +191,7 @@ def gallery(figures):
         title, _, caption = record["caption"].partition("\n")
         lines += [f"## {title}", "", f"![{name}]({name}.png)", caption.rstrip(), "",
                   "| claim | value | bound | holds |", "| --- | --- | --- | --- |"]
-        lines += [f"| {c['text']} | {c['value']:.4g} | {bounds(c)} | {'yes' if c['holds'] else 'NO'} |"
+        lines += [f"| {c['text'].replace('|', '&#124;')} | {c['value']:.4g} | {bounds(c)} | {answer(c)} |"
                   for c in record["claims"]]
         lines += ["", f"[{name}.py]({name}.py), seed {record['seed']}.", ""]
     return "\n".join(lines)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from scoremin import GaussianMixture
+from scoremin import GaussianMixture, energy_distance
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
@@ -121,3 +121,48 @@ def draw_error(ax, score, target, box, n=101):
     error = np.linalg.norm(score(x) - target(x), axis=1).reshape(n, n)
     return ax.imshow(error, origin="lower", extent=(-box, box, -box, box), cmap="Oranges", alpha=0.7,
                      norm=LogNorm(0.1, 30), interpolation="bilinear")
+
+
+def draw_levels(ax, density, box, n=101):
+    """Where the data are: lines of a density at e^−½ and e^−2 of its largest value on the grid."""
+    a = density.log_density(grid(box, n)).reshape(n, n)
+    axis = np.linspace(-box, box, n)
+    ax.contour(axis, axis, a, levels=[a.max() - 2, a.max() - 0.5], colors=BLUE, linewidths=0.7, linestyles="solid")
+
+
+def draw_scores(axes, scores, box=5):
+    """A row of score fields of the mixture by title, each over its error, with one bar."""
+    for ax, (title, score) in zip(axes, scores.items()):
+        plane(ax, title, box, labels=False)
+        image = draw_error(ax, score, MIXTURE.score, box)
+        draw_levels(ax, MIXTURE, box)
+        draw_field(ax, score, box)
+        ax.set_xlabel("$x_1$")
+    axes[0].set_ylabel("$x_2$")
+    axes[0].figure.colorbar(image, ax=axes, label="size of the error, ‖s − ∇log p‖", extend="both")
+
+
+def passes(loss, score):
+    """Network passes of loss(score): one for a value of the score, two for a value and a tangent or a trace."""
+    count = 0
+
+    def counting(method, n):
+        def counted(*args):
+            nonlocal count
+            count += n
+            return method(*args)
+        return counted
+
+    counted = counting(score, 1)
+    for name in {"jvp", "divergence"} & set(dir(score)):
+        setattr(counted, name, counting(getattr(score, name), 2))
+    loss(counted)
+    return count
+
+
+def distance_to_real(x, real, rng):
+    """Mean energy distance from x (n,d) to four fresh samples real(rng, n) of its size, times n.
+
+    For an x that is itself real the factor makes the law free of n, but for small n, and the mean exactly so:
+    (1/n + 1/n) E‖a − a'‖ times n (MET.2). So few points suffice to measure the floor of many."""
+    return len(x) * float(np.mean([energy_distance(x, real(rng, len(x))) for _ in range(4)]))

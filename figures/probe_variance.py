@@ -108,8 +108,8 @@ def standard_errors(q, V, M, n):
 
 
 def claims(scores, measured, theory, n):
-    checks = [Claim(f"{name}: largest |measured/predicted variance − 1| over kinds, objectives and M, "
-                    "in standard errors √((2 + 12/M)M/n)",
+    checks = [Claim(f"{name}: largest relative deviation from the predicted variance, over kinds, objectives "
+                    "and M, in units of √((2 + 12/M)M/n)",
                     float(max(standard_errors(q[key], V[key], M, n) for key in V for M in SIZES)), 0, 5)
               for name, q, V in zip(scores, measured, theory)]
     ratio = variance(measured[0]["SSM-VR", "sphere"]) / variance(measured[0]["SSM-VR", "rademacher"])

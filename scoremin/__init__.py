@@ -46,14 +46,3 @@ from .ncsn import geometric_sigmas, ncsn_loss
 from .network import MLP, EnergyMLP, NoiseConditionalMLP, energy_score, init_mlp
 from .sliced import probes, sliced_loss, sliced_vr_loss
 from .train import fit
-
-__all__ = [
-    "GaussianMixture", "checkerboard", "rings", "swiss_roll", "two_moons",
-    "MLP", "EnergyMLP", "NoiseConditionalMLP", "energy_score", "init_mlp",
-    "divergence", "jvp",
-    "explicit_loss", "kde_log_density", "kde_score",
-    "implicit_loss", "probes", "sliced_loss", "sliced_vr_loss",
-    "denoising_loss", "tweedie", "geometric_sigmas", "ncsn_loss",
-    "annealed_langevin", "langevin", "fit",
-    "energy_distance", "fisher_divergence", "mode_weights", "relative_error", "two_sample_test",
-]

@@ -54,6 +54,13 @@ def positive(name, value):
     return float(value)
 
 
+def whole(name, value, least=1):
+    """value, a whole number >= least."""
+    if np.ndim(value) or value != int(value) or value < least:
+        raise ValueError(f"{name} is {value!r}; want a whole number >= {least}")
+    return int(value)
+
+
 def noise_levels(name, sigma, x):
     """sigma, one number > 0 or (N,) of them, as a column (N, 1) of x's dtype."""
     sigma = np.asarray(sigma, dtype=x.dtype)

@@ -37,9 +37,9 @@ Large σ is biased, s is the score of q_σ and not of p; small σ is noisy. Expa
 
     (DSM.12) J_DSM = E[½‖s(x̃)‖² + zᵀs(x̃)/σ + ‖z‖²/2σ²],   the last term of variance d/2σ⁴
 
-and the middle term's gradient has a variance of order 1/σ². Both come from terms whose mean is
-known: E[zᵀs(x)] = 0 and E‖z‖² = d. Taking them out (a control variate) leaves the same mean and, as
-σ → 0, SSM-VR with Gaussian probes (SSM.5) plus the constant d/2σ²:
+which is free of θ and disturbs the loss alone; the middle term gives the gradient a variance of
+order 1/σ². Their means are known without the noisy part, E[zᵀs(x)] = 0 and E‖z‖² = d. Taking that out
+(a control variate) leaves the same mean and, as σ → 0, SSM-VR with Gaussian probes plus d/2σ²:
 
     (DSM.13) ½‖s(x̃)‖² + zᵀ(s(x̃) − s(x))/σ + d/2σ²  →  ½‖s‖² + zᵀ ∂s/∂x z + d/2σ²
 

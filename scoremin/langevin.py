@@ -27,13 +27,13 @@ at each level of σ_1 > … > σ_L on the score of q_σ, with a step that shrink
     (LD.9)  ‖½ step_i s‖ / ‖√step_i z‖ = ½ √step_i ‖s‖/√d,   the same at every level
 
 since ‖s‖ ~ √d/σ_i: drift and noise keep their balance, which σ instead of σ² would not. As step_i is
-the step at level i, the noise is √step_i; step is that of the last level. Started on N(0, 1), level
-i has precision A_i = 1/(1 + σ_i²), and (LD.6) becomes exact bookkeeping for the whole run,
+the step at level i, the noise is √step_i; step is that of the last level. If the data are N(0, 1),
+level i has precision A_i = 1/(1 + σ_i²), and (LD.6) is exact bookkeeping for the whole run,
 
     (LD.10) V ← (1 − step_i A_i/2)² V + step_i
 
-on a point mass A_i = 1/σ_i², so that stability asks step/σ_L² < 4. What is left is noise of size σ_L;
-Tweedie (DSM.8) removes it:
+If they are a single point, A_i = 1/σ_i², so that stability asks step/σ_L² < 4. What is left at the
+end is noise of size σ_L; Tweedie (DSM.8) removes it:
 
     (LD.11) x ← x + σ_L² s(x, σ_L)
 
@@ -43,7 +43,7 @@ algorithm 1; Jolicoeur-Martineau et al. 2021 (denoise).
 
 import numpy as np
 
-from .checks import like, points, positive
+from .checks import like, points, positive, whole
 
 
 def _advance(x, drift, noise, i, step):
@@ -52,7 +52,7 @@ def _advance(x, drift, noise, i, step):
         moved = x + drift + noise                                            # (N,d)
         if not np.isfinite(np.sum(moved**2)):
             raise FloatingPointError(f"the chain diverged at step {i}: |x| went from {np.abs(x).max():.3g} to "
-                                     f"{np.abs(moved).max():.3g}; use a step smaller than {step:.3g}")
+                                     f"{np.abs(moved).max():.3g} at a step size of {step:.3g}; use a smaller step")
     return moved
 
 
@@ -62,10 +62,10 @@ def langevin(score, x, step, n_steps, rng, temperature=1.0, callback=None):
     step is in the convention (LD.3). callback(i, x) is called after step i = 0, 1, …
     Raises FloatingPointError when the chain diverges."""
     x, step = points("x", x), positive("step", step)
-    if not 0 <= temperature < np.inf:
-        raise ValueError(f"temperature is {temperature!r}; want a finite number >= 0")
+    if np.ndim(temperature) or not 0 <= temperature < np.inf:
+        raise ValueError(f"temperature is {temperature!r}; want one finite number >= 0")
     size = float(temperature * step)**0.5
-    for i in range(n_steps):
+    for i in range(whole("n_steps", n_steps, least=0)):
         z = rng.standard_normal(x.shape, x.dtype)                            # (N,d)
         x = _advance(x, 0.5 * step * like(score(x), x), size * z, i, step)   # (N,d)  (LD.3) (LD.5)
         if callback:
@@ -79,10 +79,14 @@ def annealed_langevin(score, x, sigmas, step, n_steps, rng, denoise=False, callb
     step is that of the last level (LD.8). denoise ends with one noiseless step to E[x|x̃] (LD.11).
     callback(i, x) counts through all L·n_steps steps. Raises as langevin does."""
     sigmas, step = np.asarray(sigmas, dtype=float), positive("step", step)
-    if sigmas.ndim != 1 or sigmas.size == 0 or not ((sigmas > 0).all() and (np.diff(sigmas) < 0).all()):
-        raise ValueError(f"sigmas are {sigmas}; want numbers > 0 in strictly descending order")
+    bounded = np.concatenate([[np.inf], np.ravel(sigmas), [0]])
+    if sigmas.ndim != 1 or sigmas.size == 0 or not (bounded[1:] < bounded[:-1]).all():
+        raise ValueError(f"sigmas are {sigmas}; want finite numbers > 0 in strictly descending order")
     for i, sigma in enumerate(sigmas.tolist()):
         record = callback and (lambda k, x, i=i: callback(i * n_steps + k, x))
         step_i = step * sigma**2 / float(sigmas[-1])**2                      # (LD.8)
-        x = langevin(lambda x, sigma=sigma: score(x, sigma), x, step_i, n_steps, rng, callback=record)
-    return x + sigma**2 * score(x, sigma) if denoise else x                  # (N,d)  (LD.11)
+        try:
+            x = langevin(lambda x, sigma=sigma: score(x, sigma), x, step_i, n_steps, rng, callback=record)
+        except FloatingPointError as error:
+            raise FloatingPointError(f"at level {i}, sigma = {sigma:.3g}: {error}") from None
+    return x + sigma**2 * like(score(x, sigma), x) if denoise else x         # (N,d)  (LD.11)

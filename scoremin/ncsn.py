@@ -18,7 +18,7 @@ of level 1. With λ(σ) = σ² the residual is that of noise prediction (DSM.9),
 
     (NCSN.4) σ² ℓ(θ; σ) = ½ E ‖σ s_θ(x + σz, σ) + z‖²,   = d/2 at s = 0, at every level
 
-The code computes this form: z/σ and its square would lose digits at small σ, the product does not.
+so no level drowns another. Take z itself where it is known: (x̃ − x)/σ² loses its digits at small σ.
 The sum over levels is an average over a random level per row, sigma (N,). A linear score −A(x − m)
 shared by all levels, on data of covariance S, has the optimum
 

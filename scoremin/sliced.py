@@ -28,7 +28,8 @@ indices survive. With α = E v_i⁴ and β = E v_i²v_j², i ≠ j,
     (SSM.9)  E Q² = β((tr H)² + 2‖H‖_F²) + (α − 3β) Σ_i H_ii²,   Var Q = E Q² − (tr H)²
 
 where (α, β) is (3, 1), (1, 1), and 3β = α = 3d/(d+2) on the sphere: rotations give α = 3β, and
-E‖v‖⁴ = dα + d(d−1)β = d² fixes the size. At one x the spread of SSM-VR is this with A = ∂s/∂x; SSM is itself one quadratic form,
+E‖v‖⁴ = dα + d(d−1)β = d² fixes the size. At one x the spread of SSM-VR is this with A = ∂s/∂x; SSM
+is itself one quadratic form,
 
     (SSM.10) ½(vᵀs)² + vᵀ ∂s/∂x v = vᵀ(∂s/∂x + ½ssᵀ)v
 

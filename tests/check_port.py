@@ -2,41 +2,45 @@
 
     python tests/check_port.py --sheet answers.json                 write an empty answer sheet
     python tests/check_port.py answers.json                         check it, once it is filled
-    python tests/check_port.py answers.json --dtype float32 --only denoising implicit/loss-d2
+    python tests/check_port.py answers.json --dtype float32 --only denoising implicit --skip "*energy"
 
 How to port against the vectors:
 
-1. Read tests/vectors/<chapter>.json from your language. "conventions" in its first line says how
-   arrays, parameters and scores are written; "cases" holds one case a line.
-2. For each case call your version of "function" (its equation is in the package's docstring of that
-   name) on "inputs". They hold everything, the noise z and the probes v too: no random generator is
-   shared. Some need a second call: s, Jv and trace are the score, its directional derivative and its
-   trace; gradient is that of value in every W and b.
+1. Read tests/vectors/<chapter>.json. "conventions" in its first line says how arrays, parameters and
+   scores are written; "cases" holds one case a line.
+2. For each case call your version of "function" (the package's docstrings have the equations) on
+   "inputs". They hold everything, the noise z and the probes v too: no random generator is shared.
+   s, Jv and trace are the score, its directional derivative and its trace; gradient is that of value.
 3. Write a JSON object: case id -> the structure of "expected", with your numbers. The sheet has that
    structure with null for every number. A case of the chapter errors is answered
    {"error": any text, "argument": the argument your message names}; leave the chapter out with --skip.
 4. Run this. For each array of an answer the error is max|answer - expected| / max|expected| (absolute
-   where expected is all zeros), and a case shows the largest. It must be within the case's tolerance
-   for --dtype: compute in float64 first; then read the same inputs as float32.
+   where expected is all zeros); a case shows the largest, which must be within its tolerance for
+   --dtype: compute in float64 first; then read the same inputs as float32.
 
-A case that is not answered fails; for a part of a port give --only or --skip with chapters or the
-beginnings of ids. Exit status: 0 all pass, 1 any failure, 2 bad usage or an unreadable file.
+A case that is not answered fails; for a part of a port give --only or --skip with chapters, with the
+beginnings of ids, or with patterns: ids end in the kind of score, so "*energy" is every case of an
+energy network. Exit status: 0 all pass, 1 any failure, 2 bad usage or an unreadable file.
 """
 
 import argparse
 import json
 import math
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 VECTORS = Path(__file__).resolve().parent / "vectors"
 
 
-def load(only=(), skip=()):
-    """The cases whose id begins with one of only (all, if none is given) and with none of skip."""
+def load(only=("",), skip=()):
+    """The cases whose id matches one of only and none of skip, each a pattern for the beginning of an id."""
     cases = [case for path in sorted(VECTORS.glob("*.json"))
              for case in json.loads(path.read_text(encoding="utf-8"))["cases"]]
-    return [c for c in cases if (not only or c["id"].startswith(tuple(only))) and not c["id"].startswith(tuple(skip))]
+
+    def matches(case, patterns):
+        return any(fnmatchcase(case["id"], pattern + "*") for pattern in patterns)
+    return [case for case in cases if matches(case, only) and not matches(case, skip)]
 
 
 def blank(expected):
@@ -50,13 +54,10 @@ def numbers(value, like, where):
     """Pairs (answer, expected) of an array; ValueError where the shapes differ or a number is not one."""
     if isinstance(like, list):
         if not isinstance(value, list) or len(value) != len(like):
-            found = f"a list of {len(value)}" if isinstance(value, list) else repr(value)
-            raise ValueError(f"{where}: {found}, want a list of {len(like)}")
+            raise ValueError(f"{where}: want a list of {len(like)}, got {value!s:.60}")
         return [pair for item, item_like in zip(value, like) for pair in numbers(item, item_like, where)]
-    if value is None:
-        raise ValueError(f"{where}: not answered")
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{where}: {value!r} is no finite number")
+        raise ValueError(f"{where}: " + ("not answered" if value is None else f"{value!r} is no finite number"))
     return [(value, like)]
 
 
@@ -71,10 +72,10 @@ def largest_error(answer, expected, where="answer"):
         pairs = numbers(answer, expected, where)
         scale = max((abs(want) for _, want in pairs), default=0) or 1
         return max((abs(got - want) / scale for got, want in pairs), default=0), where
-    keys = expected.keys() if isinstance(expected, dict) else range(len(expected))
-    if type(answer) is not type(expected) or len(answer) < len(keys) or any(
-            key not in answer for key in keys if isinstance(expected, dict)):
-        raise ValueError(f"{where}: not answered, want {list(keys) if isinstance(expected, dict) else len(keys)}")
+    keys = list(expected) if isinstance(expected, dict) else range(len(expected))
+    given = list(answer) if isinstance(answer, dict) else range(len(answer) if isinstance(answer, list) else 0)
+    if type(answer) is not type(expected) or not set(keys) <= set(given):
+        raise ValueError(f"{where}: not answered, want {keys if isinstance(expected, dict) else len(expected)}")
     return max((largest_error(answer[key], expected[key], f"{where}.{key}") for key in keys), key=lambda pair: pair[0])
 
 
@@ -83,7 +84,7 @@ def check(case, answer, dtype="float64"):
     expected = case["expected"]
     if "error" in expected:
         named = isinstance(answer, dict) and answer.get("error") and answer.get("argument") == expected["argument"]
-        return bool(named), None, "" if named else f"want an error that names {expected['argument']}, got {answer!r:.60}"
+        return bool(named), None, "" if named else f"want an error that names {expected['argument']}, got {answer!r}"
     try:
         error, where = largest_error(answer, expected)
     except ValueError as wrong:
@@ -96,7 +97,7 @@ def main(argv=None):
     parser.add_argument("answers", type=Path, help="JSON file: case id -> answer")
     parser.add_argument("--sheet", action="store_true", help="write an empty answer sheet to that file instead")
     parser.add_argument("--dtype", choices=["float64", "float32"], default="float64", help="whose tolerances to use")
-    parser.add_argument("--only", nargs="+", default=[], metavar="ID", help="only ids that begin so")
+    parser.add_argument("--only", nargs="+", default=[""], metavar="ID", help="only ids that begin so")
     parser.add_argument("--skip", nargs="+", default=[], metavar="ID", help="no ids that begin so")
     args = parser.parse_args(argv)
     cases = load(args.only, args.skip)

@@ -28,10 +28,12 @@ MUTANTS = [
     ("data.py", "- 0.5 * d * np.log(2 * np.pi)", "- 0.5 * np.log(2 * np.pi)", "the factor d in the normaliser"),
     ("data.py", "- 0.5 * np.linalg.slogdet", "- np.linalg.slogdet", "half of log det"),
     ("data.py", "self.covs + noise)", "self.covs + noise**0.5)", "σ for σ² in the smoothed mixture"),
-    ("data.py", "return -np.sum(r[:, :, None] * pull", "return np.sum(r[:, :, None] * pull", "sign of the mixture score"),
+    ("data.py", "return -np.sum(r[:, :, None] * pull", "return np.sum(r[:, :, None] * pull",
+     "sign of the mixture score"),
     ("data.py", "a - m), axis=-1))", "a), axis=-1))", "the maximum not taken out"),
     ("data.py", "\"nij,nj->ni\"", "\"nji,nj->ni\"", "Cholesky factor transposed in sampling"),
-    ("data.py", "np.sum(diff * pull, axis=2), pull", "np.sum(diff * diff, axis=2), pull", "no precision in the exponent"),
+    ("data.py", "np.sum(diff * pull, axis=2), pull", "np.sum(diff * diff, axis=2), pull",
+     "no precision in the exponent"),
     # derivatives
     ("derivatives.py", "sum(Je[:, j] for j", "sum(Je[:, 0] for j", "the first row for the diagonal"),
     ("derivatives.py", "np.sum(a) / np.size(a)", "np.sum(a) / len(a) / 2", "half of a mean"),
@@ -43,7 +45,8 @@ MUTANTS = [
     ("explicit.py", "- (x - centre)) / h**2", "- (x - centre)) / h", "h for h² in the KDE score"),
     ("explicit.py", "0.5 * d * np.log(2 * np.pi * h**2)", "0.5 * np.log(2 * np.pi * h**2)", "the factor d in the KDE"),
     ("explicit.py", "np.log(n) + 0.5", "0.5", "1/n in the KDE"),
-    ("explicit.py", "== start + np.arange(len(block))", "== np.arange(len(block))", "leave-one-out wrong after a block"),
+    ("explicit.py", "== start + np.arange(len(block))", "== np.arange(len(block))",
+     "leave-one-out wrong after a block"),
     # implicit and sliced
     ("implicit.py", "0.5 * inner(s, s) + tr)", "inner(s, s) + tr)", "half of ‖s‖² in ISM"),
     ("implicit.py", "0.5 * inner(s, s) + tr)", "0.5 * inner(s, s) - tr)", "sign of the trace"),
@@ -53,8 +56,8 @@ MUTANTS = [
     ("sliced.py", "0.5 * inner(s, s) + inner(v, Jv)", "0.5 * inner(s, s) - inner(v, Jv)", "sign of vᵀJv"),
     ("sliced.py", "0.5 * inner(s, s) + inner(v, Jv)", "0.5 * inner(v, s)**2 + inner(v, Jv)", "SSM for SSM-VR"),
     ("sliced.py", "v *= (shape[-1] / np.sum", "v *= (1 / np.sum", "sphere of norm 1"),
-    ("sliced.py", "2 * rng.integers(0, 2, size=shape).astype(dtype) - 1", "rng.integers(0, 2, size=shape).astype(dtype)",
-     "probes 0, 1 for ±1"),
+    ("sliced.py", "2 * rng.integers(0, 2, size=shape).astype(dtype) - 1",
+     "rng.integers(0, 2, size=shape).astype(dtype)", "probes 0, 1 for ±1"),
     ("sliced.py", "rng.standard_normal(shape, dtype)", "rng.standard_normal(shape)", "float64 probes"),
     # denoising and ncsn
     ("denoising.py", "x) + z / sigma ", "x) - z / sigma ", "sign of the DSM target"),
@@ -67,21 +70,26 @@ MUTANTS = [
     ("ncsn.py", "residual = column * like", "residual = column**2 * like", "weighted by σ twice"),
     ("ncsn.py", "x) + z     ", "x) - z     ", "sign of the NCSN target"),
     ("ncsn.py", "0.5 * mean(inner(residual", "mean(inner(residual", "half of the NCSN loss"),
-    ("ncsn.py", "score(x + column * z, column[:, 0])", "score(x + column * z, column[::-1, 0])", "levels of other rows"),
+    ("ncsn.py", "score(x + column * z, column[:, 0])", "score(x + column * z, column[::-1, 0])",
+     "levels of other rows"),
     ("ncsn.py", "np.geomspace(sigma_max, sigma_min, n)", "np.linspace(sigma_max, sigma_min, n)", "linear levels"),
     ("ncsn.py", "np.geomspace(sigma_max, sigma_min, n)", "np.geomspace(sigma_max, sigma_min, n + 1)[:-1]",
      "the last level missing"),
     ("checks.py", "np.asarray(sigma, dtype=x.dtype)", "np.asarray(sigma, dtype=float)", "float64 levels"),
     # langevin
     ("langevin.py", "0.5 * step * like", "step * like", "half of the drift"),
-    ("langevin.py", "size = float(temperature * step)**0.5", "size = float(temperature * step)", "noise step for √step"),
-    ("langevin.py", "size = float(temperature * step)**0.5", "size = float(2 * temperature * step)**0.5", "noise √(2 step)"),
-    ("langevin.py", "size = float(temperature * step)**0.5", "size = float(temperature) * float(step)**0.5", "T for √T"),
+    ("langevin.py", "size = float(temperature * step)**0.5", "size = float(temperature * step)",
+     "noise step for √step"),
+    ("langevin.py", "size = float(temperature * step)**0.5", "size = float(2 * temperature * step)**0.5",
+     "noise √(2 step)"),
+    ("langevin.py", "size = float(temperature * step)**0.5", "size = float(temperature) * float(step)**0.5",
+     "T for √T"),
     ("langevin.py", "x.dtype)                            # (N,d)", "float)  # (N,d)", "float64 noise"),
     ("langevin.py", "rng.standard_normal(x.shape, x.dtype)", "rng.standard_normal((1, x.shape[1]), x.dtype)",
      "one noise for all chains"),
     ("langevin.py", "step * sigma**2 / float(sigmas[-1])**2", "step * sigma / float(sigmas[-1])", "step ∝ σ"),
-    ("langevin.py", "step * sigma**2 / float(sigmas[-1])**2", "step * sigma**2 / float(sigmas[0])**2", "step of the first level"),
+    ("langevin.py", "step * sigma**2 / float(sigmas[-1])**2", "step * sigma**2 / float(sigmas[0])**2",
+     "step of the first level"),
     ("langevin.py", "x + sigma**2 * ", "x + 0.5 * sigma**2 * ", "half of the last denoising"),
     ("langevin.py", "callback(i * n_steps + k, x)", "callback(i + k, x)", "annealed indices"),
     ("langevin.py", "(np.diff(sigmas) < 0)", "(np.diff(sigmas) <= 0)", "equal levels accepted"),
@@ -90,7 +98,8 @@ MUTANTS = [
     # metrics
     ("metrics.py", "0.5 * np.mean(np.sum(", "np.mean(np.sum(", "half of the Fisher divergence"),
     ("metrics.py", "2 * _mean_distance(a, b) - ", "_mean_distance(a, b) - ", "the 2 of the energy distance"),
-    ("metrics.py", "total / (len(a) * len(b))", "total / (len(a) * (len(b) - 1 or 1))", "1/(n − 1) in the energy distance"),
+    ("metrics.py", "total / (len(a) * len(b))", "total / (len(a) * (len(b) - 1 or 1))",
+     "1/(n − 1) in the energy distance"),
     ("metrics.py", "np.sum(np.sqrt(sq), dtype=float)", "np.sum(sq, dtype=float)", "squared distances"),
     ("metrics.py", "-1 / len(b)], [len(a), len(b)]", "-1 / len(a)], [len(a), len(b)]", "weights of the second sample"),
     ("metrics.py", "for _ in range(n_permutations)", "for _ in range(n_permutations - 1)", "K off by one"),
@@ -131,26 +140,27 @@ def copy_of_the_package(folder):
 
 def first_failure(folder, file):
     """The first test that fails on the copy, or None."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider", "-W", "ignore"]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider"]
     done = subprocess.run([*command, *(f"tests/{name}" for name in tests_of(file))], cwd=folder, env=ENVIRONMENT,
                           capture_output=True, text=True, check=False)
-    failed = re.search(r"^(?:FAILED|ERROR) (?:tests/)?(\S+)", done.stdout, re.MULTILINE)
+    failed = re.search(r"^(?:FAILED|ERROR) (?:tests/)?(.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
     return (failed.group(1) if failed else done.stdout[-500:] + done.stderr[-500:]) if done.returncode else None
 
 
 def try_mutant(mutant, folders):
     """One mutant on one of the copies: what became of it, a line."""
     file, old, new, why = mutant
-    text = (ROOT / "scoremin" / file).read_text(encoding="utf-8")
-    if text.count(old) != 1:
-        return f"NOT FOUND  {file:15s} {why}: {old!r} occurs {text.count(old)} times"
     folder = folders.get()
+    path = folder / "scoremin" / file
+    text = path.read_text(encoding="utf-8")
     try:
-        (folder / "scoremin" / file).write_text(text.replace(old, new), encoding="utf-8")
+        if text.count(old) != 1:
+            return f"NOT FOUND  {file:15s} {why}: {old!r} occurs {text.count(old)} times"
+        path.write_text(text.replace(old, new), encoding="utf-8")
         killer = first_failure(folder, file)
-        return f"killed     {file:15s} {why} <- {killer}" if killer else f"SURVIVED   {file:15s} {why}: {old!r} -> {new!r}"
+        return f"killed     {file:15s} {why} <- {killer}" if killer else f"SURVIVED   {file:15s} {why}: {new!r}"
     finally:
-        (folder / "scoremin" / file).write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
         folders.put(folder)
 
 

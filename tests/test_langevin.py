@@ -166,8 +166,16 @@ def test_variance_grows_without_end_from_four_on():
 
 def test_divergence_is_an_error_with_the_step_and_the_remedy():
     """(LD.7) past step·a = 4 the chain stops where x² overflows: 1.5^k · 1 > 1e154 first at step k = 875."""
-    with pytest.raises(FloatingPointError, match=r"diverged at step 87\d: .*e\+15\d to .*step smaller than 5"):
+    message = r"diverged at step 87\d: .*e\+15\d to .*step size of 5; use a smaller step"
+    with pytest.raises(FloatingPointError, match=message):
         langevin(lambda x: -x, np.ones((1, 1)), 5.0, 2000, np.random.default_rng(9), temperature=0)
+
+
+def test_divergence_while_annealing_names_the_level():
+    """(LD.7) (LD.8) steps 3.2 on precision 1, then 0.2 on precision 40: stable, then past step·a = 4."""
+    with pytest.raises(FloatingPointError, match=r"at level 1, sigma = 0.5: the chain diverged at step \d+: "):
+        annealed_langevin(lambda x, sigma: -x if sigma > 1 else -40 * x, np.ones((1, 1)), [2.0, 0.5], 0.2, 400,
+                          np.random.default_rng(11))
 
 
 def test_a_score_that_is_not_a_number_is_an_error():
@@ -326,14 +334,15 @@ def annealed(sigmas=(2.0, 1.0), x=((0.0, 0.0),), step=0.1):
     (lambda: plain(step=-0.1), "step is -0.1"),
     (lambda: plain(step=np.nan), "step is nan"),
     (lambda: plain(step=np.ones(2)), "step is array"),
-    (lambda: plain(temperature=-1), "temperature is -1; want a finite number >= 0"),
+    (lambda: plain(temperature=-1), "temperature is -1; want one finite number >= 0"),
     (lambda: plain(temperature=np.nan), "temperature is nan"),
     (lambda: plain(temperature=np.inf), "temperature is inf"),
-    (lambda: annealed(sigmas=[1.0, 2.0]), "sigmas are .*; want numbers > 0 in strictly descending order"),
+    (lambda: annealed(sigmas=[1.0, 2.0]), "sigmas are .*; want finite numbers > 0 in strictly descending order"),
+    (lambda: annealed(sigmas=[np.inf, 1.0]), "sigmas are .*want finite"),
     (lambda: annealed(sigmas=[1.0, 1.0]), "sigmas are .*strictly descending"),
-    (lambda: annealed(sigmas=[1.0, 0.0]), "sigmas are .*want numbers > 0"),
-    (lambda: annealed(sigmas=[1.0, -1.0]), "sigmas are .*want numbers > 0"),
-    (lambda: annealed(sigmas=[np.nan, 1.0]), "sigmas are .*want numbers > 0"),
+    (lambda: annealed(sigmas=[1.0, 0.0]), "sigmas are .*want finite numbers > 0"),
+    (lambda: annealed(sigmas=[1.0, -1.0]), "sigmas are .*want finite numbers > 0"),
+    (lambda: annealed(sigmas=[np.nan, 1.0]), "sigmas are .*want finite numbers > 0"),
     (lambda: annealed(sigmas=[]), "sigmas are"),
     (lambda: annealed(sigmas=[[2.0, 1.0]]), "sigmas are"),
     (lambda: annealed(sigmas=1.0), "sigmas are"),

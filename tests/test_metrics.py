@@ -153,3 +153,11 @@ def test_bad_input_is_named(call, message):
     """(MET.1) (MET.2) (MET.4) a wrong argument raises ValueError with its name, what came and what is wanted."""
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_tied_splits_count_as_reaching_the_distance():
+    """(MET.4) on a lattice every split of these points has D >= the first one: p = 1, whatever the rounding."""
+    pool = np.random.default_rng(0).integers(0, 3, (12, 1)).astype(float)
+    splits = [energy_distance(pool[list(c)], np.delete(pool, c, axis=0)) for c in combinations(range(12), 6)]
+    assert np.min(splits) >= energy_distance(pool[:6], pool[6:]) - 1e-12
+    assert two_sample_test(pool[:6], pool[6:], np.random.default_rng(1)) == 1

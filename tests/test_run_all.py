@@ -33,7 +33,8 @@ def main(seed, budget, out, progress):
 '''
 SLEEP = "Path(out.parent / 'pid').write_text(str(os.getpid())); time.sleep(60)"
 FIGURES = {"good": ("pass", 0.0), "missed": ("pass", 0.999), "broken": ("raise KeyError('lost')", 0.0),
-           "slow": (SLEEP, 0.0)}
+           "slow": (SLEEP, 0.0), "leaves": ("raise SystemExit(0)", 0.0), "dies": ("os._exit(3)", 0.0),
+           "nameless": ("return [Claim('no number', float('nan'), None, None)]", 0.0)}
 REAL = ["mixture_weights", "langevin_step"]
 
 
@@ -154,6 +155,26 @@ def test_broken_figure_exits_1_and_the_others_are_drawn(runs):
     assert re.search(r"^broken .*FAILED", said, re.MULTILINE)
     assert re.search(r"^good .* ok$", said, re.MULTILINE)
     assert [claim["value"] for claim in results(out)["good"]["claims"]][1] == 1.0  # the full budget
+
+
+def test_worker_that_leaves_or_dies_does_not_take_the_others_along(copy):
+    """SystemExit, a dead process, a claim that is NaN: exit 1, each named, and the good figure drawn and recorded."""
+    out = copy / "dead"
+    status, printed, _ = finish(start(copy, "--jobs", 2, "--only", "leaves", "dies", "nameless", "good", "--out", out))
+    records = results(out)
+    assert status == 1
+    assert names(out) == ["README.md", "good.png", "results.json"]
+    assert {name for name, record in records.items() if "error" in record} == {"leaves", "dies", "nameless"}
+    assert "worker process died" in printed and "SystemExit" in printed and "not JSON compliant" in printed
+
+
+def test_results_that_cannot_be_read_are_replaced(copy):
+    """A corrupt results.json does not cost the run's work."""
+    out = copy / "corrupt"
+    out.mkdir()
+    (out / "results.json").write_text("{")
+    assert finish(start(copy, "--only", "good", "--out", out))[0] == 0
+    assert list(results(out)) == ["good"]
 
 
 def test_one_figure_drawn_again_leaves_the_other_results(copy, runs):

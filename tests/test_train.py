@@ -157,7 +157,8 @@ def test_progress_wraps_the_steps():
 def test_a_loss_that_is_not_finite_is_an_error(bad):
     """(FIT.3) it names the loss, the step, the size of the parameters and the learning rate to go below."""
     factors = iter([1.0, 1.0, 1.0, bad, 1.0])
-    with pytest.raises(FloatingPointError, match=rf"loss is {bad} at step 3, .* reaches 1.*learning_rate below 0.1"):
+    message = rf"at step 3 the loss is {bad} .*\|params\| 1.*learning_rate below 0.1"
+    with pytest.raises(FloatingPointError, match=message):
         run(lambda W: next(factors) * np.sum(W**2), [[2.0]], 5)
 
 
@@ -177,3 +178,9 @@ def test_bad_input_is_named(data, rate, message):
     """(FIT.3) a wrong argument raises ValueError with its name, what came and what is wanted."""
     with pytest.raises(ValueError, match=message):
         fit(LOSS, PARAMS, data, steps=2, learning_rate=rate, rng=np.random.default_rng(0))
+
+
+def test_a_gradient_that_is_not_finite_is_an_error():
+    """(FIT.3) a finite loss with a NaN gradient, on the very last step too, is not returned as NaN parameters."""
+    with np.errstate(divide="ignore", invalid="ignore"), pytest.raises(FloatingPointError, match="step 0"):
+        run(lambda W: np.sum(np.sqrt(np.abs(W - 1))) + 1, [[1.0]], 1)

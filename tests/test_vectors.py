@@ -6,13 +6,13 @@ from functools import partial
 from types import SimpleNamespace
 
 import autograd.numpy as np
-import pytest
-from autograd import value_and_grad
-
 import check_port
 import make_vectors
-import scoremin as sm
+import pytest
 from answers import answer
+from autograd import value_and_grad
+
+import scoremin as sm
 
 CASES = check_port.load()
 NETWORKS = {"mlp": sm.MLP, "noise_conditional_mlp": sm.NoiseConditionalMLP, "energy_mlp": sm.EnergyMLP}
@@ -30,16 +30,28 @@ def package_gradient(loss, net):
     return value_and_grad(lambda params: loss(net.make(params)))(net.params)
 
 
+class Replay:
+    """A stand-in for a random generator that hands out given noise, a step at a time."""
+
+    def __init__(self, noise):
+        self.noise = iter(noise)
+
+    def standard_normal(self, shape, dtype):
+        z = next(self.noise)
+        assert z.shape == shape
+        return z.astype(dtype)
+
+
 def langevin(score, x, step, noise, temperature):
     path = []
-    value = sm.langevin(score, x, step, len(noise), make_vectors.Replay(noise), temperature,
+    value = sm.langevin(score, x, step, len(noise), Replay(noise), temperature,
                         lambda i, x: path.append(x))
     return value, np.array(path)
 
 
 def annealed_langevin(score, x, sigmas, step, noise, denoise):
     path, draws = [], [z for level in noise for z in level]
-    value = sm.annealed_langevin(score, x, sigmas, step, len(noise[0]), make_vectors.Replay(draws), denoise,
+    value = sm.annealed_langevin(score, x, sigmas, step, len(noise[0]), Replay(draws), denoise,
                                  lambda i, x: path.append(x))
     return value, np.array(path)
 
@@ -66,7 +78,7 @@ def array(values, dtype):
     return np.array(values, dtype="float64").astype(dtype)
 
 
-PACKAGE = SimpleNamespace(**{name: getattr(sm, name) for name in sm.__all__} | {
+PACKAGE = SimpleNamespace(**{name: value for name, value in vars(sm).items()} | {
     "array": array, "network": network, "params": lambda net: net.params, "value_and_grad": package_gradient,
     "langevin": langevin, "annealed_langevin": annealed_langevin, "fit": fit, "two_sample_test": two_sample_test,
     "probes": lambda kind, shape: sm.probes(np.random.default_rng(0), kind, tuple(shape.astype(int)))})
@@ -140,18 +152,25 @@ def test_checker_passes_exact_answers_and_fails_missing_ones(tmp_path, capsys):
     status, text = run(tmp_path, capsys, answers)
     assert status == 1 and text.count("FAIL") == 1 and "FAIL data/score-d2" in text
     assert run(tmp_path, capsys, answers, "--skip", "data/score-d2")[0] == 0
+    assert run(tmp_path, capsys, answers, "--only", "*-d2", "implicit")[0] == 1
+    assert run(tmp_path, capsys, answers, "--only", "data", "train", "--skip", "*/score")[0] == 0
     assert check_port.main([str(tmp_path / "sheet.json"), "--sheet"]) == 0
     sheet = json.loads((tmp_path / "sheet.json").read_text(encoding="utf-8"))
     status, text = run(tmp_path, capsys, sheet)
     assert status == 1 and text.count("FAIL") == len(CASES) and "not answered" in text
 
 
+def with_gradient(change):
+    """A wrong answer whose gradient is change of the right one's layers."""
+    return lambda expected: {**expected, "gradient": change(expected["gradient"])}
+
+
 BAD_ANSWERS = {
     "a wrong digit": lambda e: {**e, "value": e["value"] * (1 + 1e-10)},
-    "a gradient of half the size": lambda e: {**e, "gradient": [{k: (0.5 * np.array(a)).tolist() for k, a in layer.items()}
-                                                                for layer in e["gradient"]]},
-    "W as (out, in)": lambda e: {**e, "gradient": [{"W": np.array(g["W"]).T.tolist(), "b": g["b"]} for g in e["gradient"]]},
-    "a wrong b of the last layer": lambda e: {**e, "gradient": [*e["gradient"][:-1], {**e["gradient"][-1], "b": [0.0, 0.0]}]},
+    "a gradient of half the size": with_gradient(
+        lambda layers: [{key: (0.5 * np.array(a)).tolist() for key, a in g.items()} for g in layers]),
+    "W as (out, in)": with_gradient(lambda layers: [{**g, "W": np.array(g["W"]).T.tolist()} for g in layers]),
+    "a wrong b of the last layer": with_gradient(lambda layers: [*layers[:-1], {**layers[-1], "b": [0.0, 0.0]}]),
     "NaN": lambda e: {**e, "value": math.nan}, "text": lambda e: {**e, "value": "0.5"},
     "true": lambda e: {**e, "value": True}, "an array for a number": lambda e: {**e, "value": [e["value"]]},
     "a row too few": lambda e: {**e, "s": e["s"][:-1]}, "no gradient": lambda e: {**e, "gradient": None},

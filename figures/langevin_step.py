@@ -1,0 +1,128 @@
+"""The step of Langevin dynamics widens its samples by an exactly known amount, and at 4/a breaks it.
+
+On a Gaussian of precision a, x ← x + step/2 s(x) + √step z has the stationary variance
+1/(a(1 − step·a/4)): above that of the data, 1/a, twice it at step·a = 2, infinite at 4. Left: precisions
+½, 1 and 2 share one curve. Middle: the variance of chains on N(0, 1), dots, and its recursion, lines; at
+step 4 it grows by 4 a step, beyond by a factor a step, until the sampler stops with an error. Right:
+annealed dynamics on N(0, 1) follows its exact recursion. The wide levels reach the variance of their noisy
+data, 1 + σ²; the fine ones step too little to lose the rest, and the run ends at 1.104, not at 1.
+
+Source: equations LD.6, LD.7 and LD.10 of scoremin/langevin.py.
+Settings: exact scores. Left and middle: 10,000 chains, 150 steps on the left. Right: 40,000 chains from
+N(0, 1), σ from 10 to 0.01 in 10 levels, 100 steps each, step 2·10⁻⁵.
+"""
+
+import numpy as np
+
+from scoremin import annealed_langevin, geometric_sigmas, langevin
+
+from .common import BLUE, DARK, GREEN, GREY, ORANGE, RED, Claim, canvas, save, scaled, stream
+
+PRODUCTS = [0.1, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 3.8]             # step·a, left
+PRECISIONS = {0.5: (ORANGE, "v"), 1.0: (BLUE, "o"), 2.0: (GREEN, "^")}
+STEPS = {1.0: GREEN, 3.0: BLUE, 4.0: DARK, 4.2: ORANGE, 5.0: RED}    # middle
+SIGMAS, STEP, STEPS_PER_LEVEL = geometric_sigmas(10, 0.01, 10), 2e-5, 100
+
+
+def recursion(steps, precisions):
+    """The exact variance, from N(0, 1), before the first step and after each (LD.6), (LD.10)."""
+    V = [1.0]
+    for step, a in zip(steps, precisions):
+        V.append((1 - step * a / 2)**2 * V[-1] + step)
+    return np.array(V)
+
+
+def annealed_recursion():
+    steps = np.repeat(STEP * SIGMAS**2 / SIGMAS[-1]**2, STEPS_PER_LEVEL)
+    return recursion(steps, np.repeat(1 / (1 + SIGMAS**2), STEPS_PER_LEVEL))
+
+
+def chains(sampler, score, n, *args):
+    """The variance about 0, the true mean, of n chains from N(0, 1): at the start and after each step."""
+    rng = args[-1]
+    x = rng.standard_normal((n, 1))
+    V = [np.mean(x**2)]
+    sampler(score, x, *args, callback=lambda i, x: V.append(np.mean(x**2)))
+    return np.array(V)
+
+
+def steps_until_error(rng, n, step):
+    """How many steps langevin completes before it raises FloatingPointError."""
+    done = 0
+
+    def count(i, x):
+        nonlocal done
+        done = i + 1
+
+    try:
+        langevin(lambda x: -x, rng.standard_normal((n, 1)), step, 2000, rng, callback=count)
+    except FloatingPointError:
+        return done
+    return np.inf
+
+
+def draw_stationary(ax, measured):
+    t = np.linspace(0, 3.93, 400)
+    ax.plot(t, 1 / (1 - t / 4), color=DARK, zorder=0, label="theory, 1/(1 − step·a/4)")
+    for (a, (color, marker)), V in zip(PRECISIONS.items(), measured):
+        ax.plot(PRODUCTS, V, marker, color=color, mfc="none", ms=5, label=f"chains, a = {a:g}")
+    ax.axvline(4, color=GREY, ls=":")
+    ax.set(title="stationary variance", xlabel="step·a", ylabel="variance · a", yscale="log", xlim=(0, 4.2))
+    ax.legend(loc="upper left")
+
+
+def draw_growth(ax, paths):
+    for (step, color), V in zip(STEPS.items(), paths):
+        k = np.arange(len(V))
+        ax.plot(k, recursion([step] * k[-1], [1] * k[-1]), color=color, zorder=0)
+        ax.plot(k[::4], V[::4], "o", color=color, ms=3)
+        end = min(k[-1], np.argmax(np.append(V, np.inf) > 1e5))      # where the curve leaves the panel
+        ax.annotate(f"step {step:g}", (end, V[end]), xytext=(4, 0), textcoords="offset points", color=color,
+                    fontsize=7.5, va="center")
+    ax.set(title="variance after each step, a = 1", xlabel="steps done", ylabel="variance", yscale="log",
+           xlim=(0, 52), ylim=(0.5, 1e6))
+
+
+def draw_annealed(ax, V, exact):
+    k = np.arange(len(V))
+    ax.stairs(SIGMAS**2, k[::STEPS_PER_LEVEL], color=GREY, baseline=None, label="noisy data, σ²")
+    ax.plot(k[1:], exact[1:] - 1, color=DARK, label="recursion (LD.10)")
+    ax.plot(k[20::40], V[20::40] - 1, "o", color=BLUE, ms=3, label="chains")
+    ax.set(title="annealed on N(0, 1)", xlabel="steps done", ylabel="variance − 1", yscale="log")
+    ax.legend(loc="upper right")
+
+
+def main(seed, budget, out, progress):
+    rng = stream(seed, "langevin_step")
+    n, n_steps = scaled(10_000, budget, 100), scaled(150, budget)
+    measured = [[a * chains(langevin, lambda x, a=a: -a * x, n, t / a, n_steps, rng)[-1] for t in PRODUCTS]
+                for a in progress(PRECISIONS, "stationary variance")]
+    growth = [chains(langevin, np.negative, n, step, 40, rng) for step in STEPS]
+    annealed = chains(annealed_langevin, lambda x, sigma: -x / (1 + sigma**2), 4 * n, SIGMAS, STEP,
+                      STEPS_PER_LEVEL, rng)
+    exact = annealed_recursion()
+
+    fig, axes = canvas(1, 3, 2.7)
+    draw_stationary(axes[0], measured)
+    draw_growth(axes[1], growth)
+    draw_annealed(axes[2], annealed, exact)
+    save(fig, out)
+    return claims(np.array(measured), growth, annealed, exact, n, steps_until_error(rng, n, 5.0))
+
+
+def claims(measured, growth, annealed, exact, n, completed):
+    """Bounds: the mean of n squares of a Gaussian of variance V has the standard error V √(2/n); five times that."""
+    def errors(ratio):
+        return float(np.abs(ratio - 1).max() / np.sqrt(2 / n))
+
+    growth = np.array([V / recursion([step] * 40, [1] * 40) for step, V in zip(STEPS, growth)])
+    predicted = np.argmax(recursion([5.0] * 1000, [1.0] * 1000) > np.finfo(float).max / n) - 1
+    V, five, unit = float(exact[-1]), 5 * float(exact[-1] * np.sqrt(2 / (4 * n))), "in units of √(2/n)"
+    return [
+        Claim(f"stationary variance: largest relative deviation from theory, {unit}",
+              errors(measured * (1 - np.array(PRODUCTS) / 4)), 0, 5),
+        Claim(f"variance after each step, steps 1 to 5: largest relative deviation, {unit}", errors(growth), 0, 5),
+        Claim("steps of size 5 before FloatingPointError, minus predicted", float(completed - predicted), -1, 1),
+        Claim("annealed on N(0, 1): exact final variance by the recursion", V, None, None),
+        Claim("annealed on N(0, 1): final variance of the chains", float(annealed[-1]), V - five, V + five),
+    ]

@@ -1,0 +1,205 @@
+"""The objectives and samplers of scoremin in JAX: networks are pytrees, steps are jitted, probes vmapped.
+
+Names, shapes and conventions are the package's, whose docstrings derive every equation. Randomness
+is data here too: noise z, probes v, and the noise of every sampler step come in as arrays.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax.nn import softmax
+from jax.scipy.special import logsumexp
+from jax.tree_util import register_dataclass
+
+
+@partial(register_dataclass, data_fields=["params"], meta_fields=[])
+@dataclass
+class MLP:
+    """Score s(x); params is a list of (W (in,out), b)."""
+
+    params: list
+
+    def __call__(self, x):
+        for W, b in self.params[:-1]:
+            x = jax.nn.silu(x @ W + b)                                       # (NET.1)
+        W, b = self.params[-1]
+        return x @ W + b
+
+
+@partial(register_dataclass, data_fields=["params"], meta_fields=["sigma_data"])
+@dataclass
+class NoiseConditionalMLP:
+    """Score s(x, sigma), sigma a number or (N,)."""
+
+    params: list
+    sigma_data: float = 1.0
+
+    def __call__(self, x, sigma):
+        sigma = jnp.broadcast_to(jnp.asarray(sigma, x.dtype).reshape(-1, 1), (len(x), 1))
+        inputs = [x / jnp.sqrt(sigma**2 + self.sigma_data**2), jnp.log(sigma)]
+        return MLP(self.params)(jnp.concatenate(inputs, axis=1)) / sigma     # (NET.4)
+
+
+@partial(register_dataclass, data_fields=["params"], meta_fields=[])
+@dataclass
+class EnergyMLP:
+    """Energy E(x), (N,)."""
+
+    params: list
+
+    def __call__(self, x):
+        return MLP(self.params)(x)[:, 0]
+
+
+def energy_score(energy):
+    gradient = jax.grad(lambda x: energy(x).sum())
+    return lambda x: -gradient(x)                                            # (EBM.3)
+
+
+class GaussianMixture:
+    def __init__(self, weights, means, covs):
+        self.weights, self.means, self.covs = weights, means, covs
+        self.precisions = jnp.linalg.inv(covs)
+        self.log_scales = jnp.log(weights) - 0.5 * jnp.linalg.slogdet(2 * jnp.pi * covs)[1]
+
+    def log_density(self, x):
+        diff = x[:, None] - self.means                                       # (N,K,d)
+        return logsumexp(self.log_scales - 0.5 * jnp.einsum("nki,kij,nkj->nk", diff, self.precisions, diff), axis=1)
+
+    def score(self, x):
+        return jax.grad(lambda x: self.log_density(x).sum())(x)              # (MIX.4)
+
+    def smoothed(self, sigma):
+        return GaussianMixture(self.weights, self.means,
+                               self.covs + sigma**2 * jnp.eye(self.means.shape[1], dtype=self.covs.dtype))  # (MIX.5)
+
+
+def log_kernels(x, data, h):
+    return jnp.sum((x[:, None] - data)**2, axis=2) / (-2 * h**2)             # (N,n)
+
+
+def kde_log_density(x, data, h):
+    n, d = data.shape
+    return logsumexp(log_kernels(x, data, h), axis=1) - jnp.log(n) - 0.5 * d * jnp.log(2 * jnp.pi * h**2)  # (ESM.5)
+
+
+def kde_score(x, data, h, leave_one_out=False):
+    a, centre = log_kernels(x, data, h), data.mean(axis=0)
+    if leave_one_out:
+        a = jnp.where(jnp.eye(len(x), dtype=bool), -jnp.inf, a)
+    return (softmax(a, axis=1) @ (data - centre) - (x - centre)) / h**2      # (ESM.4)
+
+
+def jvp(score, x, v):
+    if v.ndim == 2:
+        return jax.jvp(score, (x,), (v,))
+    return jax.vmap(lambda v: jax.jvp(score, (x,), (v,)), out_axes=(None, 0))(v)
+
+
+def divergence(score, x):
+    directions = jnp.broadcast_to(jnp.eye(x.shape[1], dtype=x.dtype)[:, None], (x.shape[1], *x.shape))  # (d,N,d)
+    s, Je = jvp(score, x, directions)
+    return s, jnp.einsum("jnj->n", Je)                                       # (JVP.2)
+
+
+def explicit_loss(score, x, target):
+    return 0.5 * jnp.mean(jnp.sum((score(x) - target)**2, axis=1))           # (ESM.1)
+
+
+def implicit_loss(score, x):
+    s, tr = divergence(score, x)
+    return jnp.mean(0.5 * jnp.sum(s**2, axis=1) + tr)                        # (ISM.4)
+
+
+def sliced_loss(score, x, v):
+    s, Jv = jvp(score, x, v)
+    return jnp.mean(0.5 * jnp.sum(v * s, axis=-1)**2 + jnp.sum(v * Jv, axis=-1))  # (SSM.4)
+
+
+def sliced_vr_loss(score, x, v):
+    s, Jv = jvp(score, x, v)
+    return jnp.mean(0.5 * jnp.sum(s**2, axis=-1) + jnp.sum(v * Jv, axis=-1))  # (SSM.5)
+
+
+def denoising_loss(score, x, z, sigma):
+    return 0.5 * jnp.mean(jnp.sum((score(x + sigma * z) + z / sigma)**2, axis=1))  # (DSM.4)
+
+
+def tweedie(score, x_noisy, sigma):
+    return x_noisy + sigma**2 * score(x_noisy)                               # (DSM.8)
+
+
+def ncsn_loss(score, x, z, sigma):
+    sigma = jnp.broadcast_to(jnp.asarray(sigma, x.dtype), len(x))
+    column = sigma[:, None]
+    return 0.5 * jnp.mean(jnp.sum((column * score(x + column * z, sigma) + z)**2, axis=1))  # (NCSN.4)
+
+
+def geometric_sigmas(sigma_max, sigma_min, n):
+    return jnp.geomspace(sigma_max, sigma_min, n)                            # (NCSN.1)
+
+
+def langevin(score, x, step, noise, temperature=1.0):
+    """The last positions and the path; noise (steps,N,d)."""
+    def advance(x, z):
+        x = x + 0.5 * step * score(x) + (temperature * step)**0.5 * z        # (LD.3) (LD.5)
+        return x, x
+    return jax.lax.scan(advance, x, noise)
+
+
+def annealed_langevin(score, x, sigmas, step, noise, denoise=False):
+    """The same through levels sigmas, descending; noise (levels,steps,N,d)."""
+    path = []
+    for sigma, z in zip(sigmas, noise):
+        x, part = langevin(partial(score, sigma=sigma), x, step * (sigma / sigmas[-1])**2, z)  # (LD.8)
+        path.append(part)
+    return x + sigma**2 * score(x, sigma) if denoise else x, jnp.concatenate(path)  # (LD.11)
+
+
+def adam(net):
+    """Adam's state before the first step: m, u and k."""
+    zeros = jax.tree.map(jnp.zeros_like, net)
+    return zeros, zeros, 0
+
+
+@partial(jax.jit, static_argnames=("loss", "steps", "learning_rate"))
+def train_step(loss, net, state, batch, steps, learning_rate):
+    """One step: the loss before it, its gradient, and the network and Adam's state after it."""
+    (m, u, k), (value, g) = state, jax.value_and_grad(loss)(net, batch)
+    m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, g)                   # (FIT.1)
+    u = jax.tree.map(lambda u, g: 0.999 * u + 0.001 * g**2, u, g)
+    rate = learning_rate * 0.5 * (1 + jnp.cos(jnp.pi * k / steps))           # (FIT.4)
+    c1, c2, k = 1 - 0.9**(k + 1), 1 - 0.999**(k + 1), k + 1                  # (FIT.2)
+    net = jax.tree.map(lambda p, m, u: (p - rate * (m / c1) / (jnp.sqrt(u / c2) + 1e-8)).astype(p.dtype),
+                       net, m, u)                                            # (FIT.3)
+    return value, g, net, (m, u, k)
+
+
+def fisher_divergence(score, target, x):
+    return explicit_loss(score, x, target(x))
+
+
+def relative_error(score, target, x):
+    return fisher_divergence(score, target, x) / fisher_divergence(jnp.zeros_like, target, x)  # (MET.1)
+
+
+def distances(a, b):
+    return jnp.sqrt(jnp.sum((a[:, None] - b)**2, axis=2))
+
+
+def energy_distance(a, b):
+    return 2 * distances(a, b).mean() - distances(a, a).mean() - distances(b, b).mean()  # (MET.2)
+
+
+def two_sample_test(a, b, permutations):
+    pool = jnp.concatenate([a, b])
+    w = jnp.concatenate([jnp.full(len(a), 1 / len(a), a.dtype), jnp.full(len(b), -1 / len(b), b.dtype)])
+    draws = jnp.concatenate([w[None], w[permutations]])
+    D = -jnp.sum(draws @ distances(pool, pool) * draws, axis=1)              # (MET.3)
+    return jnp.sum(D >= D[0]) / len(D)                                           # (MET.4)
+
+
+def mode_weights(x, means):
+    return jnp.bincount(distances(x, means).argmin(axis=1), length=len(means)) / len(x)
