@@ -124,7 +124,7 @@ def backward_tangents(params, tape, g, tangents, adjoints):
              for C, h_dot, pull in zip(curvatures(*tape), tangents[1], adjoints[1])]  # (N,k)  (BP.5)
     grads = backward(params, tape, g, extra)
     for (dW, _), a_dot, delta in zip(grads, tangents[0], adjoints[0]):
-        dW += np.tensordot(a_dot, delta, axes=((0, 1), (0, 1)))              # (in,out)  (BP.3)
+        dW += np.dot(a_dot.reshape(-1, len(dW)).T, delta.reshape(-1, dW.shape[1]))  # (in,out)  (BP.3)
     return grads
 
 

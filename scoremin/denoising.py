@@ -48,7 +48,7 @@ Cost: one network pass. Sources: Vincent 2011, eq. 11 and appendix; Robbins 1956
 """
 
 from .checks import like, points, positive, same_rows
-from .derivatives import inner, mean
+from .derivatives import half_mean_square
 
 
 def denoising_loss(score, x, z, sigma):
@@ -56,7 +56,7 @@ def denoising_loss(score, x, z, sigma):
     x, sigma = points("x", x), positive("sigma", sigma)
     z = same_rows("z", z, x)
     residual = like(score(x + sigma * z), x) + z / sigma                     # (N,d)
-    return 0.5 * mean(inner(residual, residual))                             # ()  (DSM.4)
+    return half_mean_square(residual)                                        # ()  (DSM.4)
 
 
 def tweedie(score, x_noisy, sigma):

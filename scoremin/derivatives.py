@@ -16,40 +16,44 @@ autograd warns so, and J is 0.
 
 import autograd.numpy as np
 from autograd import make_jvp
-from autograd.extend import def_linear, defvjp, primitive
+from autograd.extend import def_linear, defjvp, defvjp, primitive
 
 from .checks import like, points, same_rows
 
 
 @primitive
-def inner(a, b):
-    """aᵀb of each row, (…,d) (…,d) -> (…,); leading axes broadcast."""
-    return np.einsum("...i,...i->...", a, b)
+def mean(a):
+    """E[a] over all entries. autograd's np.mean turns the gradient of a float32 into float64."""
+    return np.sum(a) / a.size
 
 
 @primitive
-def mean(a):
-    """Mean over all entries. autograd's np.mean turns the gradient of a float32 into float64."""
-    return np.sum(a) / np.size(a)
+def mean_inner(a, b):
+    """E[aᵀb] over rows, (…,d) (…,d) -> ()."""
+    return np.vdot(a, b) / (a.size // a.shape[-1])
 
 
-def _inner_rule(a, b):
-    """g -> g b, summed over the leading axis where b is a stack and a is not."""
-    return lambda g: g[..., None] * b if a.ndim >= b.ndim else np.sum(g[..., None] * b, axis=0)
+@primitive
+def half_mean_square(a):
+    """½ E‖a‖² over rows, (…,d) -> ()."""
+    return 0.5 * mean_inner(a, a)
 
 
-defvjp(inner, lambda ans, a, b: _inner_rule(a, b), lambda ans, a, b: _inner_rule(b, a))
-defvjp(mean, lambda ans, a: lambda g: g / np.size(a) * np.ones(a.shape, a.dtype))
-def_linear(inner)
+defvjp(mean, lambda ans, a: lambda g: g / a.size * np.ones(a.shape, a.dtype))
+defvjp(mean_inner, lambda ans, a, b: lambda g: g / (a.size // a.shape[-1]) * b,
+       lambda ans, a, b: lambda g: g / (a.size // a.shape[-1]) * a)
+defvjp(half_mean_square, lambda ans, a: lambda g: g / (a.size // a.shape[-1]) * a)
 def_linear(mean)
+def_linear(mean_inner)
+defjvp(half_mean_square, lambda g, ans, a: mean_inner(g, a))
 
 
 def jvp(score, x, v):
     """s(x) (N,d) and Jv, shaped like v: one direction a row (N,d), or M of them (M,N,d)."""
-    x = points("x", x)
-    v = same_rows("v", v, x, stacked=True)
     if hasattr(score, "jvp"):
         return score.jvp(x, v)
+    x = points("x", x)
+    v = same_rows("v", v, x, stacked=True)
     pushforward = make_jvp(lambda x: like(score(x), x))(x)                   # (JVP.1)
     if v.ndim == 2:
         return pushforward(v)
@@ -59,9 +63,9 @@ def jvp(score, x, v):
 
 def divergence(score, x):
     """s(x) (N,d) and the exact trace of its Jacobian (N,)."""
-    x = points("x", x)
     if hasattr(score, "divergence"):
         return score.divergence(x)
+    x = points("x", x)
     d = x.shape[1]
     columns = [jvp(score, x, np.broadcast_to(e, x.shape)) for e in np.eye(d, dtype=x.dtype)]
     return columns[0][0], sum(Je[:, j] for j, (_, Je) in enumerate(columns))  # (N,d) (N,)  (JVP.2)

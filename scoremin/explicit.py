@@ -33,7 +33,7 @@ import autograd.numpy as np
 
 from .checks import like, points, positive, same_rows
 from .data import log_sum_exp
-from .derivatives import inner, mean
+from .derivatives import half_mean_square
 
 BLOCK = 2**18  # kernel values held at once: 2 MiB in float64
 
@@ -43,7 +43,7 @@ def explicit_loss(score, x, target):
     x = points("x", x)
     target = same_rows("target", target, x)
     residual = like(score(x), x) - target                                     # (N,d)
-    return 0.5 * mean(inner(residual, residual))                             # ()  (ESM.1)
+    return half_mean_square(residual)                                        # ()  (ESM.1)
 
 
 def _log_kernels(x, data, h, leave_one_out=False):

@@ -61,10 +61,10 @@ one extra matrix product for all rows together, whatever d is. (OT-Flow has exac
 of an estimator, too.) Sources: Hyvärinen 2005, theorem 1 and section 3.1; Onken et al. 2021.
 """
 
-from .derivatives import divergence, inner, mean
+from .derivatives import divergence, half_mean_square, mean
 
 
 def implicit_loss(score, x):
     """E[½‖s‖² + tr ∂s/∂x], a scalar, with the exact trace."""
     s, tr = divergence(score, x)                                             # (N,d) (N,)
-    return mean(0.5 * inner(s, s) + tr)                                      # ()  (ISM.4)
+    return half_mean_square(s) + mean(tr)                                    # ()  (ISM.4)

@@ -31,7 +31,7 @@ Sources: Song & Ermon 2019, eq. 5, 6; Song & Ermon 2020 (choice of levels).
 import numpy as np
 
 from .checks import like, noise_levels, points, positive, same_rows
-from .derivatives import inner, mean
+from .derivatives import half_mean_square
 
 
 def ncsn_loss(score, x, z, sigma):
@@ -39,7 +39,7 @@ def ncsn_loss(score, x, z, sigma):
     x = points("x", x)
     z, column = same_rows("z", z, x), noise_levels("sigma", sigma, x)        # (N,d) (N,1)
     residual = column * like(score(x + column * z, column[:, 0]), x) + z     # (N,d)
-    return 0.5 * mean(inner(residual, residual))                             # ()  (NCSN.4)
+    return half_mean_square(residual)                                        # ()  (NCSN.4)
 
 
 def geometric_sigmas(sigma_max, sigma_min, n):

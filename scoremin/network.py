@@ -138,7 +138,7 @@ class NoiseConditionalMLP:
         x = points("x", x, inputs(self.params) - 1)
         sigma = noise_levels("sigma", sigma, x)                              # (N,1)
         scaled = x / np.sqrt(sigma**2 + self.sigma_data**2)                  # (N,d)
-        return network(self.params, np.hstack([scaled, np.log(sigma)])) / sigma  # (N,d)  (NET.4)
+        return network(self.params, np.concatenate([scaled, np.log(sigma)], axis=1)) / sigma  # (N,d)  (NET.4)
 
     def at(self, sigma):
         """The score function s(·, sigma) at one level, as an MLP."""

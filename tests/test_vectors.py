@@ -78,7 +78,7 @@ def array(values, dtype):
     return np.array(values, dtype="float64").astype(dtype)
 
 
-PACKAGE = SimpleNamespace(**{name: value for name, value in vars(sm).items()} | {
+PACKAGE = SimpleNamespace(**vars(sm) | {
     "array": array, "network": network, "params": lambda net: net.params, "value_and_grad": package_gradient,
     "langevin": langevin, "annealed_langevin": annealed_langevin, "fit": fit, "two_sample_test": two_sample_test,
     "probes": lambda kind, shape: sm.probes(np.random.default_rng(0), kind, tuple(shape.astype(int)))})
