@@ -36,7 +36,8 @@ For its own derivative, with the factor u from outside, use
 
     (BP.10) Σ_n u_nᵀ ∇E(x_n) = Σ_n (J_E u)_n
 
-the right side is the tangent of E along u: (BP.3)–(BP.5) with v = u, δ_L = 0, δ̇_L = 1.
+the right side is the tangent of E along u: (BP.3)–(BP.5) with v = u, δ_L = 0, δ̇_L = 1. (ISM and SSM
+on an energy need third derivatives; there is no rule for them here.)
 
 The forward pass fills a tape, the backward pass reads it. Where autograd differentiates in x, or a
 second time in θ, these rules do not apply, and the network runs in plain autograd instead.

@@ -12,14 +12,19 @@ For the score, ∇p = Σ_k w_k N_k ∇log N_k; divide by p and name the ratios r
     (MIX.3)  r_k(x) = w_k N(x; μ_k, Σ_k) / p(x)            responsibilities, Σ_k r_k = 1
     (MIX.4)  ∇log p(x) = −Σ_k r_k(x) Σ_k⁻¹ (x−μ_k)
 
+A port without automatic differentiation needs the Jacobian too. Since ∇r_k = r_k (u_k − s) with
+u_k = Σ_k⁻¹(μ_k−x) and s = Σ_k r_k u_k, the product rule gives, in a form that does not cancel far out,
+
+    (MIX.5)  ∂²log p/∂x∂xᵀ = Σ_k r_k (u_k − s)(u_k − s)ᵀ − Σ_k r_k Σ_k⁻¹
+
 Adding independent noise adds covariances, so the noisy data x + σz, z ~ N(0, I), have the density
 
-    (MIX.5)  q_σ(x) = Σ_k w_k N(x; μ_k, Σ_k + σ²I)
+    (MIX.6)  q_σ(x) = Σ_k w_k N(x; μ_k, Σ_k + σ²I)
 
 which is what denoising (DSM) learns. Far out every N_k underflows, so sums of exponentials are
 taken after subtracting the largest exponent:
 
-    (MIX.6)  log Σ_k exp a_k = m + log Σ_k exp(a_k − m),   m = max_k a_k
+    (MIX.7)  log Σ_k exp a_k = m + log Σ_k exp(a_k − m),   m = max_k a_k
 
 This holds for any m, so m counts as a constant when differentiating.
 """
@@ -39,7 +44,7 @@ def row_max(a):
 def log_sum_exp(a):
     """log Σ exp over the last axis, (N,K) -> (N,), for any size of a."""
     m = row_max(a)                                                           # (N,1)
-    return m[..., 0] + np.log(np.sum(np.exp(a - m), axis=-1))                # (N,)  (MIX.6)
+    return m[..., 0] + np.log(np.sum(np.exp(a - m), axis=-1))                # (N,)  (MIX.7)
 
 
 class GaussianMixture:
@@ -86,7 +91,7 @@ class GaussianMixture:
     def smoothed(self, sigma):
         """The mixture of x + σz, another GaussianMixture."""
         noise = positive("sigma", sigma)**2 * np.eye(self.means.shape[1])    # (d,d)
-        return GaussianMixture(self.weights, self.means, self.covs + noise)  # (MIX.5)
+        return GaussianMixture(self.weights, self.means, self.covs + noise)  # (MIX.6)
 
 
 def swiss_roll(rng, n, noise=0.5):

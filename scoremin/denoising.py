@@ -60,6 +60,7 @@ def denoising_loss(score, x, z, sigma):
 
 
 def tweedie(score, x_noisy, sigma):
-    """E[x | x_noisy] (N,d), the denoised points, for the score of q_σ."""
+    """E[x | x_noisy] (N,d), the denoised points, for the score of q_σ. Where σ is large against the
+    data the two terms cancel, and float32 loses digits."""
     x_noisy, sigma = points("x_noisy", x_noisy), positive("sigma", sigma)
     return x_noisy + sigma**2 * like(score(x_noisy), x_noisy)                # (N,d)  (DSM.8)

@@ -4,7 +4,7 @@ from math import erf, pi
 
 import autograd.numpy as np
 import pytest
-from autograd import elementwise_grad, grad
+from autograd import elementwise_grad, grad, jacobian
 from oracles import MIXTURE
 
 from scoremin import GaussianMixture, checkerboard, rings, swiss_roll, two_moons
@@ -71,9 +71,22 @@ def test_mixture_score_is_the_gradient_of_the_log_density(d):
         assert np.max(np.abs(mixture.score(x)[:, j] - (up - down) / 2e-5)) < 1e-7
 
 
+def test_jacobian_of_the_mixture_score_in_closed_form():
+    """(MIX.5) Σ r (u − s)(u − s)ᵀ − Σ r Σ⁻¹ is autograd's Jacobian of the score, near and far out."""
+    for x in np.array([[0.3, -0.2], [2.5, 1.0], [30.0, -20.0]]):
+        P = np.linalg.inv(MIXTURE.covs)                                      # (K,d,d)
+        u = np.einsum("kij,kj->ki", P, MIXTURE.means - x)                    # (K,d)
+        log_joint = -0.5 * np.einsum("ki,kij,kj->k", MIXTURE.means - x, P, MIXTURE.means - x)
+        r = np.exp(log_joint - np.max(log_joint))                            # equal weights and determinants
+        r = r / np.sum(r)
+        s = r @ u
+        H = np.einsum("k,ki,kj->ij", r, u - s, u - s) - np.einsum("k,kij->ij", r, P)
+        assert np.max(np.abs(H - jacobian(lambda x: MIXTURE.score(x[None])[0])(x))) < 1e-10
+
+
 @pytest.mark.parametrize("d", [1, 2])
 def test_smoothed_mixture_is_the_convolution_with_the_noise(d):
-    """(MIX.5) q_σ(x) = ∫ p(y) N(x; y, σ²I) dy, by the trapezoid rule over y."""
+    """(MIX.6) q_σ(x) = ∫ p(y) N(x; y, σ²I) dy, by the trapezoid rule over y."""
     sigma, queries = 0.7, np.random.default_rng(3).normal(0, 2, (12, d))
     y, volume = grid(d, 9, 0.1)
     p = np.exp(MIXTURES[d].log_density(y))
@@ -83,7 +96,7 @@ def test_smoothed_mixture_is_the_convolution_with_the_noise(d):
 
 
 def test_log_sum_exp_is_exact_where_exp_overflows_or_underflows():
-    """(MIX.6) log(e^a + e^(a+t)) = a + log(1 + e^t) for every a, and log(e^a + e^a) = a + log 2."""
+    """(MIX.7) log(e^a + e^(a+t)) = a + log(1 + e^t) for every a, and log(e^a + e^a) = a + log 2."""
     for a in (-1e4, -745.0, 0.0, 700.0, 1e4):
         assert log_sum_exp(np.array([[a, a]]))[0] == pytest.approx(a + np.log(2), abs=1e-11)
         assert log_sum_exp(np.array([[a, a + 3]]))[0] == pytest.approx(a + np.log1p(np.exp(3)), abs=1e-11)
@@ -91,14 +104,14 @@ def test_log_sum_exp_is_exact_where_exp_overflows_or_underflows():
 
 
 def test_log_sum_exp_has_the_softmax_as_gradient():
-    """(MIX.6) With the maximum a constant to autograd the gradient still is e^a_k / Σ e^a_i, ties included."""
+    """(MIX.7) With the maximum a constant to autograd the gradient still is e^a_k / Σ e^a_i, ties included."""
     a = np.array([[0.5, -1.0, 2.0], [3.0, 3.0, -2.0]])
     softmax = np.exp(a) / np.sum(np.exp(a), axis=1, keepdims=True)
     assert np.max(np.abs(grad(lambda a: np.sum(log_sum_exp(a)))(a) - softmax)) < 1e-14
 
 
 def test_mixture_far_out_is_its_widest_component():
-    """(MIX.6) At distance 10⁴ every exponential underflows; log p and its gradient follow the widest component."""
+    """(MIX.7) At distance 10⁴ every exponential underflows; log p and its gradient follow the widest component."""
     mixture = GaussianMixture([0.25, 0.75], [[0.0], [0.0]], [[[1.0]], [[4.0]]])
     x = np.array([[1e4], [-1e4]])
     exact = np.log(0.75) - x[:, 0]**2 / 8 - 0.5 * np.log(2 * pi * 4)

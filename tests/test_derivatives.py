@@ -2,11 +2,12 @@
 
 import autograd.numpy as np
 import pytest
-from autograd import jacobian, value_and_grad
+from autograd import grad, jacobian, make_jvp, value_and_grad
 from autograd.misc import flatten
 from oracles import MIXTURE, gradient_error, plain_mlp
 
 from scoremin import MLP, EnergyMLP, NoiseConditionalMLP, divergence, energy_score, init_mlp, jvp, kde_score
+from scoremin.derivatives import half_mean_square, mean, mean_inner
 
 RNG = np.random.default_rng(0)
 X, V, STACK = RNG.normal(0, 1.5, (6, 2)), RNG.normal(0, 1, (6, 2)), RNG.normal(0, 1, (3, 6, 2))
@@ -136,3 +137,21 @@ def test_derivatives_keep_float32(name):
     for value, exact in pairs:
         assert value.dtype == np.float32
         assert np.max(np.abs(value - exact)) < 1e-5 * np.max(np.abs(exact))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("f, loop", [
+    (mean, lambda a: sum(float(x) for x in a.ravel()) / a.size),
+    (half_mean_square, lambda a: sum(float(x)**2 for x in a.ravel()) / 2 / (a.size // a.shape[-1])),
+    (lambda a: mean_inner(a, 3 * a), lambda a: sum(3 * float(x)**2 for x in a.ravel()) / (a.size // a.shape[-1])),
+], ids=["mean", "half_mean_square", "mean_inner"])
+def test_means_over_rows_and_their_derivatives(f, loop, dtype):
+    """E[a], ½E‖a‖² and E[aᵀb] against loops, their reverse and forward derivatives against differences, in dtype."""
+    a = np.random.default_rng(0).normal(0, 1, (2, 3, 4)).astype(dtype)
+    u = np.random.default_rng(1).normal(0, 1, (2, 3, 4)).astype(dtype)
+    gradient, along = grad(f)(a), make_jvp(f)(a)(u)[1]
+    numeric = (loop(a + 1e-3 * u.astype(float)) - loop(a - 1e-3 * u.astype(float))) / 2e-3
+    assert gradient.dtype == dtype
+    assert f(a) == pytest.approx(loop(a), rel=1e-5)
+    assert np.sum(gradient * u) == pytest.approx(numeric, rel=1e-4)
+    assert along == pytest.approx(numeric, rel=1e-4)

@@ -73,7 +73,7 @@ class GaussianMixture:
 
     def smoothed(self, sigma):
         return GaussianMixture(self.weights, self.means,
-                               self.covs + sigma**2 * jnp.eye(self.means.shape[1], dtype=self.covs.dtype))  # (MIX.5)
+                               self.covs + sigma**2 * jnp.eye(self.means.shape[1], dtype=self.covs.dtype))  # (MIX.6)
 
 
 def log_kernels(x, data, h):

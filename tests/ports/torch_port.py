@@ -75,7 +75,7 @@ class GaussianMixture:
 
     def smoothed(self, sigma):
         noise = sigma**2 * torch.eye(self.means.shape[1], dtype=self.covs.dtype)
-        return GaussianMixture(self.weights, self.means, self.covs + noise)  # (MIX.5)
+        return GaussianMixture(self.weights, self.means, self.covs + noise)  # (MIX.6)
 
 
 def log_kernels(x, data, h):
