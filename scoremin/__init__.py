@@ -31,6 +31,7 @@ the code means "this line computes equation ISM.4":
     langevin      LD       sample, at one level or annealed through many
     train         FIT      Adam and the training loop
     metrics       MET      distances between scores and between samples
+    backprop      BP       the MLP's derivatives by hand, the fast path under network
 
 (checks.py, input validation, has no mathematics.)
 """

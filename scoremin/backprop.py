@@ -69,8 +69,13 @@ def with_pullback(function):
 
 
 def times(a, W):
-    """a W for tangents a (M,N,k), as one matrix product."""
-    return np.dot(a.reshape(-1, len(W)), W).reshape(*a.shape[:-1], -1)
+    """a W for a (N,k) or (M,N,k). On two axes np.dot is the faster where one of them is short."""
+    return np.dot(a, W) if a.ndim == 2 else a @ W
+
+
+def rows(a):
+    """(N,k) or (M,N,k) as (·,k)."""
+    return a.reshape(-1, a.shape[-1])
 
 
 def forward(params, x):
@@ -91,11 +96,11 @@ def curvatures(inputs, gates, slopes):
 
 
 def tangents(params, slopes, v):
-    """Jv, and ȧ_{l−1} of all layers, ḣ_l of the hidden ones."""
+    """Jv, and ȧ_{l−1} of all layers, ḣ_l of the hidden ones, for v (N,d) or (M,N,d)."""
     a_dots, h_dots = [v], []
     for (W, _), slope in zip(params, slopes):
-        h_dots.append(times(a_dots[-1], W))                                  # (M,N,k)  (BP.2)
-        a_dots.append(slope * h_dots[-1])                                    # (M,N,k)  (BP.2)
+        h_dots.append(times(a_dots[-1], W))                                  # like v  (BP.2)
+        a_dots.append(slope * h_dots[-1])                                    # like v  (BP.2)
     return times(a_dots[-1], params[-1][0]), (a_dots, h_dots)
 
 
@@ -103,8 +108,8 @@ def adjoints(params, slopes, g):
     """δ̇_l of all layers, δ̇_{l+1} W_{l+1}ᵀ of the hidden ones, from g = δ̇_L."""
     deltas, pulls = [g], []
     for (W, _), slope in zip(params[:0:-1], slopes[::-1]):
-        pulls.append(times(deltas[-1], W.T))                                 # (M,N,k)
-        deltas.append(slope * pulls[-1])                                     # (M,N,k)  (BP.4)
+        pulls.append(times(deltas[-1], W.T))                                 # like g
+        deltas.append(slope * pulls[-1])                                     # like g  (BP.4)
     return deltas[::-1], pulls[::-1]
 
 
@@ -114,18 +119,21 @@ def backward(params, tape, g, extra=None):
     for l in reversed(range(len(params))):
         grads.append((np.dot(inputs[l].T, g), np.dot(ones, g)))              # (BP.3)
         if l:
-            g = np.dot(g, params[l][0].T) * slopes[l - 1]                    # (N,k)  (BP.5)
-            g = g + extra[l - 1] if extra else g                             # (N,k)  (BP.5) (BP.8)
+            g = np.dot(g, params[l][0].T)                                    # (N,k)
+            g *= slopes[l - 1]                                               # (N,k)  (BP.5)
+            if extra:
+                g += extra[l - 1]                                            # (N,k)  (BP.5) (BP.8)
     return grads[::-1]
 
 
 def backward_tangents(params, tape, g, tangents, adjoints):
     """The same for a loss that depends on tangents too."""
-    extra = [C * np.einsum("mnk,mnk->nk", h_dot, pull)
-             for C, h_dot, pull in zip(curvatures(*tape), tangents[1], adjoints[1])]  # (N,k)  (BP.5)
+    extra = curvatures(*tape)
+    for C, h_dot, pull in zip(extra, tangents[1], adjoints[1]):
+        C *= h_dot * pull if pull.ndim == 2 else np.sum(h_dot * pull, axis=0)  # (N,k)  (BP.5)
     grads = backward(params, tape, g, extra)
     for (dW, _), a_dot, delta in zip(grads, tangents[0], adjoints[0]):
-        dW += np.dot(a_dot.reshape(-1, len(dW)).T, delta.reshape(-1, dW.shape[1]))  # (in,out)  (BP.3)
+        dW += np.dot(rows(a_dot).T, rows(delta))                             # (in,out)  (BP.3)
     return grads
 
 
@@ -140,24 +148,20 @@ def mlp(params, x):
 def mlp_jvp(params, x, v):
     """s (N,d), and Jv like v, (N,d) or (M,N,d)."""
     s, tape = forward(params, x)
-    Jv, lifted = tangents(params, tape[2], v.reshape(-1, *x.shape))
-
-    def pullback(g):
-        dual = adjoints(params, tape[2], g[1].reshape(-1, *s.shape))
-        return backward_tangents(params, tape, g[0], lifted, dual)
-    return (s, Jv.reshape(v.shape)), pullback
+    Jv, lifted = tangents(params, tape[2], v)
+    return (s, Jv), lambda g: backward_tangents(params, tape, g[0], lifted, adjoints(params, tape[2], g[1]))
 
 
 @with_pullback
 def mlp_gradient(params, x):
     """∇E(x) (N,d) of a network with one output."""
     E, tape = forward(params, x)
-    dual = adjoints(params, tape[2], np.ones((1, *E.shape), E.dtype))
+    dual = adjoints(params, tape[2], np.ones_like(E))
 
     def pullback(u):
-        lifted = tangents(params, tape[2], u[None])[1]                       # (BP.10)
+        lifted = tangents(params, tape[2], u)[1]                             # (BP.10)
         return backward_tangents(params, tape, np.zeros_like(E), lifted, dual)
-    return np.dot(dual[0][0][0], params[0][0].T), pullback                   # (N,d)  (BP.4)
+    return np.dot(dual[0][0], params[0][0].T), pullback                      # (N,d)  (BP.4)
 
 
 @with_pullback
@@ -166,17 +170,17 @@ def mlp_trace(params, x):
     s, tape = forward(params, x)
     (W_1, _), (W_2, _), (W_3, _) = params
     D_1, D_2 = tape[2]
-    G = np.dot(W_3, W_1)                                                     # (k,k)  (BP.7)
+    G = W_3 @ W_1                                                            # (k,k)  (BP.7)
     B = W_2 * G.T                                                            # (k,k)  (BP.7)
-    DB = np.dot(D_1, B)                                                      # (N,k)
+    DB = D_1 @ B                                                             # (N,k)
 
     def pullback(g):
         t = g[1][:, None]                                                    # (N,1)
         C_1, C_2 = curvatures(*tape)
-        grads = backward(params, tape, g[0], (C_1 * np.dot(t * D_2, B.T), C_2 * t * DB))  # (BP.8)
-        dB = np.dot(D_1.T, t * D_2)                                          # (k,k)  (BP.9)
+        grads = backward(params, tape, g[0], (C_1 * (t * D_2 @ B.T), C_2 * t * DB))  # (BP.8)
+        dB = D_1.T @ (t * D_2)                                               # (k,k)  (BP.9)
         dG = (dB * W_2).T                                                    # (k,k)  (BP.9)
-        for (dW, _), more in zip(grads, (np.dot(W_3.T, dG), dB * G.T, np.dot(dG, W_1.T))):
+        for (dW, _), more in zip(grads, (W_3.T @ dG, dB * G.T, dG @ W_1.T)):
             dW += more                                                       # (in,out)  (BP.9)
         return grads
     return (s, np.einsum("nk,nk->n", DB, D_2)), pullback                     # (N,)  (BP.7)

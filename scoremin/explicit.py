@@ -22,7 +22,8 @@ w_j = 1/(1 + r) with r = Σ_{i≠j} exp(−‖x_j−x_i‖²/2h²), and w'_i for
 
     (ESM.6)  ∇log p_h(x_j) = r/(1 + r) · (Σ_{i≠j} w'_i x_i − x_j)/h²
 
-so between distinct points the score shrinks to 0 as h → 0. Leave one out (the second factor alone) when x is the data.
+so between distinct points the score shrinks to 0 as h → 0. When x is the data, leave one out, which
+is the second factor alone.
 
 Cost: a network pass for the loss, N·n kernels for the target. Fails: p_h is p blurred by h (in
 expectation q_h of DSM.1), a bias of order h²; less blur means more noise, hopeless in high d.

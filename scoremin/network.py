@@ -25,7 +25,8 @@ provided that Z is finite:
     (EBM.2)  ∇_θ E_p[log p_θ(x)] = −E_p[∇_θ E_θ(x)] + E_{p_θ}[∇_θ E_θ(x)]
 
 The last term is −∇_θ log Z_θ: ∇_θ Z = −∫ e^{−E} ∇_θE dx, divided by Z. It is a mean under the model
-itself, so maximum likelihood must sample the model at every step. The score needs no Z, a constant:
+itself, so maximum likelihood must sample the model at every step. In x, Z is a constant, and the
+gradient in x, the score, is free of it:
 
     (EBM.3)  s_θ(x) = ∇_x log p_θ(x) = −∇_x E_θ(x) − ∇_x log Z_θ = −∇_x E_θ(x)
 
