@@ -33,7 +33,7 @@ Sources: Hyvärinen 2005, eq. 2; Parzen 1962; Vincent 2011, section 4.1; Fukunag
 import autograd.numpy as np
 
 from .checks import like, points, positive, same_rows
-from .data import log_sum_exp
+from .data import log_sum_exp, row_max
 from .derivatives import half_mean_square
 
 BLOCK = 2**18  # kernel values held at once: 2 MiB in float64
@@ -78,6 +78,6 @@ def kde_score(x, data, h, leave_one_out=False):
     centre = data.mean(axis=0)                                               # keeps the sums below small
     shifted, weighted = data - centre, []
     for a in _log_kernels(x, data, h, leave_one_out):
-        w = np.exp(a - log_sum_exp(a)[:, None])                              # (B,n)  (ESM.3)
-        weighted.append(np.dot(w, shifted))                                  # (B,d)
+        w = np.exp(a - row_max(a))                                           # (B,n)  w_i to a factor
+        weighted.append(np.dot(w, shifted) / np.sum(w, axis=1, keepdims=True))  # (B,d)  (ESM.3)
     return (np.concatenate(weighted) - (x - centre)) / h**2                  # (N,d)  (ESM.4)
