@@ -33,7 +33,7 @@ from queue import Empty
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parent
-QUICK = 0.01
+QUICK, BAR = 0.01, "{desc} {bar} {n}/{total}"
 # In the order of the gallery, each with its rough seconds: the longest are started first.
 FIGURES = {
     "explicit_kde": 4, "relu_or_silu": 5, "implicit_swiss_roll": 9, "ncsn_swiss_roll": 20, "mixture_weights": 3,
@@ -84,8 +84,9 @@ class Board:
     def show(self, name, label, done, total):
         if not self.live and name not in self.bars:
             print(f"{name} ...", file=sys.stderr, flush=True)
-        bar = self.bars.get(name) or tqdm(leave=False, disable=not self.live, bar_format="{desc} {bar} {n}/{total}")
-        self.bars[name] = bar
+        if name not in self.bars:
+            self.bars[name] = tqdm(total=total, leave=False, disable=not self.live, bar_format=BAR)
+        bar = self.bars[name]
         bar.set_description_str(f"{name} {label}"[:40].ljust(40), refresh=False)
         bar.n, bar.total = done, total
         bar.refresh()
@@ -162,7 +163,7 @@ def save_results(args, records):
     results = {
         "versions": {"python": platform.python_version(),
                      **{name: version(name) for name in ("numpy", "autograd", "matplotlib")}},
-        "platform": platform.platform(), "processor": platform.machine(),
+        "platform": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "figures": {name: figures[name] for name in FIGURES if name in figures},
     }
     write(path, json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
@@ -189,7 +190,8 @@ def gallery(figures):
         if "error" in record:
             continue
         title, _, caption = record["caption"].partition("\n")
-        lines += [f"## {title}", "", f"![{name}]({name}.png)", caption.rstrip(), "",
+        lines += [f"## {title.rstrip('.')}", "", f"![{name}]({name}.png)",
+                  caption.rstrip().replace("\nSettings:", "  \nSettings:"), "",
                   "| claim | value | bound | holds |", "| --- | --- | --- | --- |"]
         lines += [f"| {c['text'].replace('|', '&#124;')} | {c['value']:.4g} | {bounds(c)} | {answer(c)} |"
                   for c in record["claims"]]

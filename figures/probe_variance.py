@@ -7,7 +7,7 @@ where the diagonal of the Jacobian is constant (round mixture: 0.8 of the varian
 SSM-VR), random signs (Rademacher) where it is uneven and the rest small (stretched mixture). Right: the mean
 of M probes, SSM-VR, divides the variance by M.
 
-Source: equations SSM.6 to SSM.9 of scoremin/sliced.py.
+Source: equations SSM.6 to SSM.10 of scoremin/sliced.py.
 Settings: d = 8; mixtures ½N(m, C) + ½N(−m, C), m = (½, …, ½), C = I, or diagonal from ½ to 2 in equal
 ratios; x from −1.6 to 1.8 in equal steps; network 8-64-64-8; 2¹⁶ probes of each kind and score.
 """
