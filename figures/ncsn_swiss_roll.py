@@ -18,7 +18,6 @@ under opposite noises z and −z, at every level equally often; σ geometric fro
 from functools import partial
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from scoremin import (
     NoiseConditionalMLP,
@@ -41,6 +40,7 @@ from .common import (
     draw_points,
     normal,
     plane,
+    rows,
     save,
     scaled,
     stream,
@@ -87,13 +87,12 @@ def sample(score, rng, n, per_level, progress):
 
 def draw(samples, path):
     """Three samples above, six stages of the last of them below."""
-    fig = Figure(figsize=(8, 4.25), layout="constrained")
-    above, below = fig.subfigures(2, 1, height_ratios=[2.05, 1])
-    for ax, (title, x, color) in zip(above.subplots(1, 3), samples):
+    fig, (above, below) = rows([3, 6], [2.86, 1.39])
+    for ax, (title, x, color) in zip(above, samples):
         plane(ax, title, BOX)
         draw_points(ax, x, color)
     radius = np.sqrt(np.sum(path[-1]**2, axis=1))
-    for ax, level in zip(below.subplots(1, 6), SHOWN):
+    for ax, level in zip(below, SHOWN):
         plane(ax, rf"$\sigma={SIGMAS[level]:.2g}$", BOX, labels=False)
         ax.scatter(*path[level].T, s=0.8, c=radius, cmap="viridis", vmin=0.4, vmax=1.5, linewidths=0)
         ax.set(xticks=[], yticks=[])

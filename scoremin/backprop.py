@@ -126,13 +126,13 @@ def backward(params, tape, g, extra=None):
     return grads[::-1]
 
 
-def backward_tangents(params, tape, g, tangents, adjoints):
-    """The same for a loss that depends on tangents too."""
+def backward_tangents(params, tape, g, lifted, dual):
+    """The same for a loss that depends on tangents too; lifted and dual come from tangents and adjoints."""
     extra = curvatures(*tape)
-    for C, h_dot, pull in zip(extra, tangents[1], adjoints[1]):
+    for C, h_dot, pull in zip(extra, lifted[1], dual[1]):
         C *= h_dot * pull if pull.ndim == 2 else np.sum(h_dot * pull, axis=0)  # (N,k)  (BP.5)
     grads = backward(params, tape, g, extra)
-    for (dW, _), a_dot, delta in zip(grads, tangents[0], adjoints[0]):
+    for (dW, _), a_dot, delta in zip(grads, lifted[0], dual[0]):
         dW += np.dot(rows(a_dot).T, rows(delta))                             # (in,out)  (BP.3)
     return grads
 

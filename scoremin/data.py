@@ -35,6 +35,11 @@ from autograd.extend import notrace_primitive
 from .checks import floats, points, positive
 
 
+def squared_distances(a, b):
+    """‖a_n − b_m‖², (N,d) (M,d) -> (N,M). By differences: a² − 2ab + b² cancels far from 0."""
+    return sum((a[:, j:j + 1] - b[:, j])**2 for j in range(a.shape[1]))
+
+
 @notrace_primitive
 def row_max(a):
     """The largest entry of each row, (N,K) -> (N,1), a constant to autograd."""

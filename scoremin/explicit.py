@@ -33,7 +33,7 @@ Sources: Hyvärinen 2005, eq. 2; Parzen 1962; Vincent 2011, section 4.1; Fukunag
 import autograd.numpy as np
 
 from .checks import like, points, positive, same_rows
-from .data import log_sum_exp, row_max
+from .data import log_sum_exp, row_max, squared_distances
 from .derivatives import half_mean_square
 
 BLOCK = 2**18  # kernel values held at once: 2 MiB in float64
@@ -43,17 +43,16 @@ def explicit_loss(score, x, target):
     """½ E‖s(x) − target‖², a scalar. target (N,d) holds the values of the score to match."""
     x = points("x", x)
     target = same_rows("target", target, x)
-    residual = like(score(x), x) - target                                     # (N,d)
+    residual = like(score(x), x) - target                                    # (N,d)
     return half_mean_square(residual)                                        # ()  (ESM.1)
 
 
 def _log_kernels(x, data, h, leave_one_out=False):
-    """Blocks of rows of −‖x_n − x_i‖²/2h². Differences, not x² − 2xy + y², which cancels far from 0."""
+    """Blocks of rows of −‖x_n − x_i‖²/2h²."""
     rows = max(1, BLOCK // len(data))
     for start in range(0, len(x), rows):
         block = x[start:start + rows]                                        # (B,d)
-        sq = sum((block[:, j:j + 1] - data[:, j])**2 for j in range(data.shape[1]))  # (B,n)
-        a = sq / (-2 * h**2)                                                 # (B,n)
+        a = squared_distances(block, data) / (-2 * h**2)                     # (B,n)
         if leave_one_out:
             own = np.arange(len(data)) == start + np.arange(len(block))[:, None]
             a = np.where(own, -np.inf, a)

@@ -26,6 +26,7 @@ Source: Székely & Rizzo 2013.
 import numpy as np
 
 from .checks import like, points
+from .data import squared_distances
 
 
 def fisher_divergence(score, target, x):
@@ -43,9 +44,8 @@ def _mean_distance(a, b):
     """E‖a_i − b_j‖ over all pairs; memory does not grow with len(a)·len(b)."""
     total = 0.0
     for start in range(0, len(a), 64):
-        block = a[start:start + 64]                                          # (B,d)
-        sq = sum((block[:, j:j + 1] - b[:, j])**2 for j in range(a.shape[1]))  # (B,m)
-        total += np.sum(np.sqrt(sq), dtype=float)
+        distances = np.sqrt(squared_distances(a[start:start + 64], b))       # (B,m)
+        total += np.sum(distances, dtype=float)
     return total / (len(a) * len(b))
 
 
@@ -60,7 +60,7 @@ def two_sample_test(a, b, rng, n_permutations=999):
     """p-value of the hypothesis that a (n,d) and b (m,d) come from one law. Memory (n+m)²."""
     a = points("a", a)
     pool = np.concatenate([a, points("b", b, a.shape[1])])                   # (n+m,d)
-    R = np.sqrt(sum((x[:, None] - x)**2 for x in pool.T))                    # (n+m,n+m)
+    R = np.sqrt(squared_distances(pool, pool))                               # (n+m,n+m)
     w = np.repeat([1 / len(a), -1 / len(b)], [len(a), len(b)])               # (n+m,)
     draws = np.stack([w] + [rng.permutation(w) for _ in range(n_permutations)])
     D = -np.sum(draws @ R * draws, axis=1)                                   # (K+1,)  (MET.3)
@@ -70,5 +70,5 @@ def two_sample_test(a, b, rng, n_permutations=999):
 def mode_weights(x, means):
     """Share of the points x (N,d) that are nearest to each of means (K,d), (K,)."""
     means = points("means", means)
-    sq = np.sum((points("x", x, means.shape[1])[:, None] - means)**2, axis=2)  # (N,K)
+    sq = squared_distances(points("x", x, means.shape[1]), means)            # (N,K)
     return np.bincount(np.argmin(sq, axis=1), minlength=len(means)) / len(x)  # (K,)

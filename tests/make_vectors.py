@@ -18,6 +18,7 @@ from zlib import crc32
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent), str(Path(__file__).resolve().parent)]
 
 import autograd.numpy as np
+from answers import listed
 from autograd import elementwise_grad, value_and_grad
 from oracles import plain_mlp
 
@@ -74,19 +75,8 @@ def network(name, sizes):
 
 def case(id, function, inputs, expected, origin="autograd", flags=(), tolerances=TOLERANCES):
     """One line of a file of vectors."""
-    return {"id": id, "function": function, "inputs": plain(inputs), "expected": plain(expected),
+    return {"id": id, "function": function, "inputs": listed(inputs), "expected": listed(expected),
             "tolerances": tolerances, "origin": origin, "flags": list(flags)}
-
-
-def plain(value):
-    """value in JSON's own types; a pair (W, b) becomes {"W": ..., "b": ...}."""
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return {"W": plain(value[0]), "b": plain(value[1])}
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 # Closed forms
@@ -181,7 +171,7 @@ def data():
     three = {"weights": [0.25, 0.125, 0.625], "means": draw("means", 3, 5, size=2),
              "covs": np.array([np.eye(5) + A @ A.T / 4 for A in draw("roots", 3, 5, 5, size=0.5)])}
     settings = {
-        "d2": (MIXTURE, draw("data d2", N, 2, size=2), ()), "d5-three": (plain(three), draw("data d5", N, 5), ()),
+        "d2": (MIXTURE, draw("data d2", N, 2, size=2), ()), "d5-three": (listed(three), draw("data d5", N, 5), ()),
         "d2-one": ({key: MIXTURE[key][:1] for key in ("means", "covs")} | {"weights": [1.0]}, draw("one", N, 2), ()),
         "d1": ({"weights": [0.75, 0.25], "means": [[-1.0], [2.0]], "covs": [[[0.25]], [[4.0]]]}, draw("d1", N, 1), ()),
         "far": (MIXTURE, np.array([[1000.0, 1000.0], [-300.0, 500.0]]), ["far"]),

@@ -105,7 +105,7 @@ MUTANTS = [
     ("metrics.py", "2 * _mean_distance(a, b) - ", "_mean_distance(a, b) - ", "the 2 of the energy distance"),
     ("metrics.py", "total / (len(a) * len(b))", "total / (len(a) * (len(b) - 1 or 1))",
      "1/(n − 1) in the energy distance"),
-    ("metrics.py", "np.sum(np.sqrt(sq), dtype=float)", "np.sum(sq, dtype=float)", "squared distances"),
+    ("metrics.py", "np.sum(distances, dtype=float)", "np.sum(distances**2, dtype=float)", "squared distances"),
     ("metrics.py", "-1 / len(b)], [len(a), len(b)]", "-1 / len(a)], [len(a), len(b)]", "weights of the second sample"),
     ("metrics.py", "for _ in range(n_permutations)", "for _ in range(n_permutations - 1)", "K off by one"),
     ("metrics.py", "np.argmin(sq", "np.argmax(sq", "the farthest mode"),

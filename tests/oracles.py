@@ -4,7 +4,7 @@ import autograd.numpy as np
 from autograd import value_and_grad
 from autograd.misc import flatten
 
-from scoremin import GaussianMixture
+from scoremin import GaussianMixture, init_mlp
 
 MIXTURE = GaussianMixture([0.5, 0.5], [[2, 2], [-2, -2]], [[[1, 0.5], [0.5, 1]], [[1, -0.5], [-0.5, 1]]])
 
@@ -35,3 +35,9 @@ def plain_mlp(params):
         W, b = params[-1]
         return np.dot(x, W) + b
     return score
+
+
+def random_params(sizes, seed=1, dtype=np.float64):
+    """Parameters of a network with biases that are not 0."""
+    rng = np.random.default_rng(seed)
+    return [(W, rng.normal(0, 0.5, b.shape).astype(dtype)) for W, b in init_mlp(rng, sizes, dtype)]

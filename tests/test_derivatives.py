@@ -4,20 +4,14 @@ import autograd.numpy as np
 import pytest
 from autograd import grad, jacobian, make_jvp, value_and_grad
 from autograd.misc import flatten
-from oracles import MIXTURE, gradient_error, plain_mlp
+from oracles import MIXTURE, gradient_error, plain_mlp, random_params
 
-from scoremin import MLP, EnergyMLP, NoiseConditionalMLP, divergence, energy_score, init_mlp, jvp, kde_score
+from scoremin import MLP, EnergyMLP, NoiseConditionalMLP, divergence, energy_score, jvp, kde_score
 from scoremin.derivatives import half_mean_square, mean, mean_inner
 
 RNG = np.random.default_rng(0)
 X, V, STACK = RNG.normal(0, 1.5, (6, 2)), RNG.normal(0, 1, (6, 2)), RNG.normal(0, 1, (3, 6, 2))
 DATA = RNG.normal(0, 1, (9, 2))
-
-
-def random_params(sizes):
-    """Parameters with biases that are not 0."""
-    rng = np.random.default_rng(1)
-    return [(W, rng.normal(0, 0.5, b.shape)) for W, b in init_mlp(rng, sizes)]
 
 
 SHAPES = {"MLP, no hidden layer": [2, 2], "MLP, 1 hidden layer": [2, 7, 2],

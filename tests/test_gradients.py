@@ -4,7 +4,7 @@ import autograd.numpy as np
 import pytest
 from autograd import value_and_grad
 from autograd.misc import flatten
-from oracles import gradient_error, plain_mlp
+from oracles import gradient_error, plain_mlp, random_params
 
 from scoremin import (
     MLP,
@@ -14,7 +14,6 @@ from scoremin import (
     energy_score,
     explicit_loss,
     implicit_loss,
-    init_mlp,
     kde_score,
     ncsn_loss,
     sliced_loss,
@@ -81,12 +80,6 @@ OBJECTIVES = {
 }
 
 
-def random_params(sizes, dtype=np.float64):
-    """Parameters with biases that are not 0."""
-    rng = np.random.default_rng(1)
-    return [(W, rng.normal(0, 0.5, b.shape).astype(dtype)) for W, b in init_mlp(rng, sizes, dtype)]
-
-
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_gradient_of_every_objective_is_its_slope(name):
     """(ESM.1) (ISM.4) (SSM.4) (SSM.5) (DSM.4) (NCSN.4) (EBM.3) Central differences in random directions of θ."""
@@ -127,7 +120,7 @@ def test_float32_in_gives_float32_out(name):
     """Loss and every gradient stay float32, and agree with float64 to 10⁻⁴ of the largest entry."""
     loss, make, _, sizes = OBJECTIVES[name]
     value, gradient = value_and_grad(lambda params: loss(make(params), X.astype(np.float32)))(
-        random_params(sizes, np.float32))
+        random_params(sizes, dtype=np.float32))
     exact, exact_gradient = value_and_grad(lambda params: loss(make(params), X))(random_params(sizes))
     assert np.asarray(value).dtype == np.float32
     assert all(a.dtype == np.float32 for layer in gradient for a in layer)

@@ -7,7 +7,7 @@ import pytest
 from autograd import elementwise_grad, value_and_grad
 from autograd.misc import flatten
 from numpy.polynomial.legendre import leggauss
-from oracles import gradient_error
+from oracles import gradient_error, random_params
 
 from scoremin import (
     MLP,
@@ -17,7 +17,6 @@ from scoremin import (
     energy_score,
     explicit_loss,
     implicit_loss,
-    init_mlp,
     kde_score,
 )
 
@@ -63,16 +62,10 @@ def half_fisher(d):
     return 0.5 * np.sum(w * np.sum(MIXTURES[d].score(x)**2, axis=1))
 
 
-def random_params(seed, sizes):
-    """Parameters with biases that are not 0."""
-    rng = np.random.default_rng(seed)
-    return [(W, rng.normal(0, 0.5, b.shape)) for W, b in init_mlp(rng, sizes)]
-
-
 SCORES = {
-    "one hidden layer": lambda d: (MLP, random_params(0, [d, 6, d])),
-    "two hidden layers": lambda d: (MLP, random_params(1, [d, 5, 4, d])),
-    "energy": lambda d: (lambda params: energy_score(EnergyMLP(params)), random_params(2, [d, 5, 4, 1])),
+    "one hidden layer": lambda d: (MLP, random_params([d, 6, d], 0)),
+    "two hidden layers": lambda d: (MLP, random_params([d, 5, 4, d], 1)),
+    "energy": lambda d: (lambda params: energy_score(EnergyMLP(params)), random_params([d, 5, 4, 1], 2)),
 }
 
 
@@ -117,7 +110,7 @@ def test_implicit_loss_of_single_points_is_the_integrand():
 @pytest.mark.parametrize("d", [1, 2, 4])
 def test_implicit_loss_is_half_the_square_plus_the_trace(d):
     """(ISM.4) Mean over rows of ½‖s‖² + Σ_j ∂s_j/∂x_j, the derivatives by central differences."""
-    x, score = np.random.default_rng(3).normal(0, 1.5, (7, d)), MLP(random_params(4, [d, 6, 5, d]))
+    x, score = np.random.default_rng(3).normal(0, 1.5, (7, d)), MLP(random_params([d, 6, 5, d], 4))
     tr = sum((score(x + e)[:, j] - score(x - e)[:, j]) / 2e-5 for j, e in enumerate(1e-5 * np.eye(d)))
     expected = sum(0.5 * np.dot(s, s) + t for s, t in zip(score(x), tr)) / 7
     assert implicit_loss(score, x) == pytest.approx(expected, abs=1e-9)
@@ -205,7 +198,7 @@ def test_integration_by_parts_fails_for_a_uniform_density():
     """(ISM.10) On [0, 1] E[s'] = s(1) − s(0), so J_ISM misses J_ESM = ½E s² by that, which depends on the model."""
     missed = []
     for seed in (9, 10):
-        score = MLP(random_params(seed, [1, 5, 1]))
+        score = MLP(random_params([1, 5, 1], seed))
         implicit, x, w = on_interval(score, np.ones_like, 0.0, 1.0)
         explicit = 0.5 * np.sum(w * score(x)[:, 0]**2)                       # ∇log p = 0 inside
         ends = score(np.array([[0.0], [1.0]]))[:, 0]
@@ -216,7 +209,7 @@ def test_integration_by_parts_fails_for_a_uniform_density():
 
 def test_integration_by_parts_fails_by_the_boundary_term():
     """(ISM.3) (ISM.10) For e^−x on [0, ∞) J_ESM − J_ISM − C = s(0)p(0), for a normal cut at 0 likewise 2s(0)φ(0)."""
-    score = MLP(random_params(11, [1, 4, 1]))
+    score = MLP(random_params([1, 4, 1], 11))
     at_0 = score(np.zeros((1, 1)))[0, 0]
     cases = [(lambda x: np.exp(-x), lambda x: -1 + 0 * x, 1.0),
              (lambda x: 2 * np.exp(-x**2 / 2) / np.sqrt(2 * pi), lambda x: -x, 2 / np.sqrt(2 * pi))]
@@ -240,7 +233,7 @@ def relu_network(params):
 @pytest.mark.filterwarnings("ignore:Output seems independent of input")  # as the claim says
 def test_trace_of_a_relu_energy_is_zero():
     """(ISM.11) tr ∂s/∂x = 0 at every sample, so J_ISM = ½E‖s‖², least for a flat density; with SiLU it is not 0."""
-    params, x = random_params(12, [2, 20, 20, 1]), np.random.default_rng(13).normal(0, 2, (50, 2))
+    params, x = random_params([2, 20, 20, 1], 12), np.random.default_rng(13).normal(0, 2, (50, 2))
     score = energy_score(lambda x: relu_network(params)(x)[:, 0])
     s, tr = divergence(score, x)
     assert np.all(tr == 0) and np.mean(np.sum(s**2, axis=1)) > 0.1
@@ -252,7 +245,7 @@ def test_trace_of_a_relu_energy_is_zero():
 
 def test_gradient_of_a_relu_score_network_misses_the_moving_kinks():
     """(ISM.11) In 1-D, ∂E[s']/∂b_k = w₂ sign(w₁) p(−b_k/w₁) for the unit k; autograd on samples gives 0."""
-    (W, b), (U, _) = params = random_params(14, [1, 4, 1])
+    (W, b), (U, _) = params = random_params([1, 4, 1], 14)
     kinks = -b / W[0]
     missed = U[:, 0] * np.sign(W[0]) * np.exp(MIXTURES[1].log_density(kinks[:, None]))
     x, w = np.arange(-9, 9, 1e-4)[:, None], 1e-4

@@ -6,7 +6,7 @@ import autograd.numpy as np
 import pytest
 from autograd import elementwise_grad, make_jvp, value_and_grad
 from autograd.misc import flatten
-from oracles import plain_mlp
+from oracles import plain_mlp, random_params
 
 from scoremin import MLP, EnergyMLP, GaussianMixture, NoiseConditionalMLP, energy_score, implicit_loss, init_mlp
 from scoremin.network import sigmoid, silu, silu_prime
@@ -21,16 +21,10 @@ def silu_derivatives(h):
     return [h * s[0]] + [k * s[k - 1] + h * s[k] for k in (1, 2, 3)]
 
 
-def random_params(seed, sizes):
-    """Parameters with biases that are not 0."""
-    rng = np.random.default_rng(seed)
-    return [(W, rng.normal(0, 0.5, b.shape)) for W, b in init_mlp(rng, sizes)]
-
-
 @pytest.mark.parametrize("sizes", [[2, 2], [3, 5, 3], [2, 7, 4, 2], [1, 4, 5, 6, 1]])
 def test_mlp_is_affine_maps_with_silu_between_them(sizes):
     """(NET.1) (NET.2) Row by row, unit by unit in Python floats; the last layer has no activation."""
-    params, x = random_params(0, sizes), np.random.default_rng(1).normal(0, 2, (4, sizes[0]))
+    params, x = random_params(sizes, 0), np.random.default_rng(1).normal(0, 2, (4, sizes[0]))
     for row, s in zip(x, MLP(params)(x)):
         a = [float(number) for number in row]
         for l, (W, b) in enumerate(params):
@@ -92,7 +86,7 @@ def test_initial_weights_keep_the_size_of_the_signal(dtype):
 
 def test_noise_conditional_network_is_its_formula():
     """(NET.4) s(x, σ) = f([x/√(σ² + σ_data²), log σ])/σ, one level a row, so that −σs = −f."""
-    params, x = random_params(3, [3, 8, 6, 2]), np.random.default_rng(4).normal(0, 2, (5, 2))
+    params, x = random_params([3, 8, 6, 2], 3), np.random.default_rng(4).normal(0, 2, (5, 2))
     sigma = np.array([0.01, 0.3, 1.0, 5.0, 40.0])
     inputs = [[row[0] / sqrt(s * s + 0.49), row[1] / sqrt(s * s + 0.49), log(s)] for row, s in zip(x, sigma)]
     f = plain_mlp(params)(np.array(inputs))
@@ -107,7 +101,7 @@ def test_one_level_is_an_mlp_with_constants_moved_into_the_weights(sizes, sigma)
     """(NET.5) .at(σ)(x) = s(x, σ) for a number and for (N,), in value and in the gradient in θ."""
     rng = np.random.default_rng(5)
     x, c = rng.normal(0, 2, (2, 6, sizes[-1]))
-    params = random_params(6, sizes)
+    params = random_params(sizes, 6)
     scores = [lambda net: net.at(sigma)(x), lambda net: net(x, sigma), lambda net: net(x, np.full(6, sigma))]
     results = [value_and_grad(lambda params, s=s: sigma * np.sum(c * s(NoiseConditionalMLP(params, 0.7))))(params)
                for s in scores]
@@ -134,7 +128,7 @@ def log_model(params, x):
 
 def test_likelihood_gradient_is_data_mean_against_model_mean_of_the_energy_gradient():
     """(EBM.1) (EBM.2) Central differences of E_p[log p_θ], Z_θ by quadrature, equal −E_p[∇E] + E_{p_θ}[∇E]."""
-    theta, unflatten = flatten(random_params(7, [1, 5, 4, 1]))
+    theta, unflatten = flatten(random_params([1, 5, 4, 1], 7))
     p, model = np.exp(P.log_density(GRID)) * DX, np.exp(log_model(unflatten(theta), GRID)) * DX
     assert abs(np.sum(model) - 1) < 1e-12
     energy_gradient = value_and_grad(lambda params, w: np.sum(w * EnergyMLP(params)(GRID)))
@@ -146,21 +140,21 @@ def test_likelihood_gradient_is_data_mean_against_model_mean_of_the_energy_gradi
 
 def test_score_of_an_energy_needs_no_normaliser():
     """(EBM.3) −∇E equals central differences of the normalised log p_θ, Z_θ by quadrature."""
-    params, x = random_params(8, [1, 5, 4, 1]), np.linspace(-4, 4, 17)[:, None]
+    params, x = random_params([1, 5, 4, 1], 8), np.linspace(-4, 4, 17)[:, None]
     numeric = (log_model(params, x + 1e-5) - log_model(params, x - 1e-5)) / 2e-5
     assert np.max(np.abs(energy_score(confined(params))(x)[:, 0] - numeric)) < 1e-8
 
 
 def test_energy_score_is_minus_the_gradient_in_every_coordinate():
     """(EBM.3) Central differences of E along each axis of three, for a network with two hidden layers."""
-    energy, x = EnergyMLP(random_params(9, [3, 6, 5, 1])), np.random.default_rng(10).normal(0, 2, (8, 3))
+    energy, x = EnergyMLP(random_params([3, 6, 5, 1], 9)), np.random.default_rng(10).normal(0, 2, (8, 3))
     for j, e in enumerate(1e-5 * np.eye(3)):
         assert np.max(np.abs(energy_score(energy)(x)[:, j] + (energy(x + e) - energy(x - e)) / 2e-5)) < 1e-9
 
 
 def test_a_constant_added_to_the_energy_changes_nothing():
     """(EBM.3) E + c and E have one score and one implicit loss, whose gradient in c is 0."""
-    params, x = random_params(11, [2, 6, 5, 1]), np.random.default_rng(12).normal(0, 2, (8, 2))
+    params, x = random_params([2, 6, 5, 1], 11), np.random.default_rng(12).normal(0, 2, (8, 2))
     shifted = lambda c: energy_score(lambda x: EnergyMLP(params)(x) + c)
     assert np.max(np.abs(shifted(1e3)(x) - energy_score(EnergyMLP(params))(x))) < 1e-14
     b_last = params[-1][1]

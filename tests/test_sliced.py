@@ -9,9 +9,9 @@ from autograd import value_and_grad
 from autograd.misc import flatten
 from numpy.polynomial.hermite_e import hermegauss
 from numpy.polynomial.legendre import leggauss
-from oracles import MIXTURE, plain_mlp
+from oracles import MIXTURE, plain_mlp, random_params
 
-from scoremin import MLP, divergence, explicit_loss, implicit_loss, init_mlp, probes, sliced_loss, sliced_vr_loss
+from scoremin import MLP, divergence, explicit_loss, implicit_loss, probes, sliced_loss, sliced_vr_loss
 
 
 def signs(d):
@@ -47,12 +47,6 @@ def stacked(d, n):
     return np.repeat(signs(d)[0][:, None], n, axis=1)
 
 
-def random_params(sizes):
-    """Parameters with biases that are not 0."""
-    rng = np.random.default_rng(0)
-    return [(W, rng.normal(0, 0.5, b.shape)) for W, b in init_mlp(rng, sizes)]
-
-
 @pytest.mark.parametrize("kind, d", CASES)
 def test_probes_with_unit_second_moment_see_the_trace_and_the_norm(kind, d):
     """(SSM.1) (SSM.2) E vvᵀ = I, hence E[vᵀAv] = tr A for A without symmetry and E[(vᵀu)²] = ‖u‖²."""
@@ -67,7 +61,7 @@ def test_probes_with_unit_second_moment_see_the_trace_and_the_norm(kind, d):
 def test_explicit_loss_is_the_mean_of_its_slices(kind, d):
     """(SSM.3) ½E(vᵀs − vᵀt)² over v, at every x, is ½‖s − t‖²."""
     (v, w), x = LAWS[kind](d), np.random.default_rng(2).normal(0, 1, (6, d))
-    score, target = MLP(random_params([d, 5, d])), np.sin(x)
+    score, target = MLP(random_params([d, 5, d], 0)), np.sin(x)
     slices = 0.5 * np.mean((v @ (score(x) - target).T)**2, axis=1)
     assert np.dot(w, slices) == pytest.approx(explicit_loss(score, x, target), rel=1e-12)
 
@@ -77,7 +71,7 @@ def test_explicit_loss_is_the_mean_of_its_slices(kind, d):
 @pytest.mark.parametrize("make", [MLP, plain_mlp])
 def test_sliced_loss_over_all_sign_probes_is_the_implicit_loss(make, sliced, d):
     """(SSM.4) (SSM.5) The mean over all 2^d Rademacher probes equals J_ISM exactly, in value and gradient in θ."""
-    x, params = np.random.default_rng(3).normal(0, 1.5, (5, d)), random_params([d, 6, 5, d])
+    x, params = np.random.default_rng(3).normal(0, 1.5, (5, d)), random_params([d, 6, 5, d], 0)
     value, gradient = value_and_grad(lambda params: sliced(make(params), x, stacked(d, 5)))(params)
     exact, exact_gradient = value_and_grad(lambda params: implicit_loss(plain_mlp(params), x))(params)
     gradient, exact_gradient = flatten(gradient)[0], flatten(exact_gradient)[0]
@@ -89,7 +83,7 @@ def test_sliced_loss_over_all_sign_probes_is_the_implicit_loss(make, sliced, d):
 @pytest.mark.parametrize("sliced", [sliced_loss, sliced_vr_loss])
 def test_sliced_losses_have_the_implicit_loss_as_mean_for_every_kind_of_probe(sliced, kind, d):
     """(SSM.4) (SSM.5) Weighted by exact quadrature over v, in value and gradient in θ."""
-    (v, w), x, params = LAWS[kind](d), np.random.default_rng(4).normal(0, 1.5, (3, d)), random_params([d, 5, d])
+    (v, w), x, params = LAWS[kind](d), np.random.default_rng(4).normal(0, 1.5, (3, d)), random_params([d, 5, d], 0)
     mean = lambda params: sum(w_m * sliced(MLP(params), x, np.tile(v_m, (3, 1))) for v_m, w_m in zip(v, w))
     value, gradient = value_and_grad(mean)(params)
     exact, exact_gradient = value_and_grad(lambda params: implicit_loss(plain_mlp(params), x))(params)
@@ -100,7 +94,7 @@ def test_sliced_losses_have_the_implicit_loss_as_mean_for_every_kind_of_probe(sl
 def test_sliced_losses_are_their_formulas_probe_by_probe():
     """(SSM.4) (SSM.5) Mean over rows of ½(vᵀs)² + vᵀJv, and of ½‖s‖² + vᵀJv, with J by central differences."""
     rng = np.random.default_rng(5)
-    x, v, score = rng.normal(0, 1.5, (4, 3)), rng.normal(0, 1, (4, 3)), MLP(random_params([3, 6, 3]))
+    x, v, score = rng.normal(0, 1.5, (4, 3)), rng.normal(0, 1, (4, 3)), MLP(random_params([3, 6, 3], 0))
     quadratic = [np.dot(v_n, (score(r[None] + 1e-5 * v_n) - score(r[None] - 1e-5 * v_n))[0] / 2e-5)
                  for r, v_n in zip(x, v)]
     square, norm = np.sum(v * score(x), axis=1)**2, np.sum(score(x)**2, axis=1)
@@ -111,7 +105,7 @@ def test_sliced_losses_are_their_formulas_probe_by_probe():
 @pytest.mark.parametrize("sliced", [sliced_loss, sliced_vr_loss])
 def test_stacked_probes_are_averaged(sliced):
     """(SSM.4) (SSM.5) M probes a point give the mean of M losses, in value and gradient in θ."""
-    rng, params = np.random.default_rng(6), random_params([3, 6, 3])
+    rng, params = np.random.default_rng(6), random_params([3, 6, 3], 0)
     x, v = rng.normal(0, 1.5, (4, 3)), rng.normal(0, 1, (5, 4, 3))
     value, gradient = value_and_grad(lambda params: sliced(MLP(params), x, v))(params)
     parts = [value_and_grad(lambda params, v_m=v_m: sliced(MLP(params), x, v_m))(params) for v_m in v]
@@ -156,7 +150,7 @@ def test_spread_of_the_variance_reduced_loss_is_that_of_the_trace_estimate(kind,
     x, W = np.random.default_rng(7).normal(0, 1, (1, d)), np.random.default_rng(8).normal(0, 1, (d, d))
     exact = predicted_variance(kind, W.T)
     assert variance_over_probes(sliced_vr_loss, kind, lambda x: np.dot(x, W), x) == pytest.approx(exact, rel=1e-11)
-    score = MLP(random_params([d, 6, d]))
+    score = MLP(random_params([d, 6, d], 0))
     predicted = predicted_variance(kind, jacobian_at(score, x))
     assert variance_over_probes(sliced_vr_loss, kind, score, x) == pytest.approx(predicted, rel=1e-7)
 
@@ -193,7 +187,7 @@ def test_neither_rademacher_nor_sphere_probes_always_win():
 
 def test_rademacher_probes_are_exact_in_one_dimension():
     """(SSM.7) v² = 1: both sliced losses equal the implicit loss for any draw of signs."""
-    x, params = MIXTURE.sample(np.random.default_rng(12), 30)[:, :1], random_params([1, 6, 5, 1])
+    x, params = MIXTURE.sample(np.random.default_rng(12), 30)[:, :1], random_params([1, 6, 5, 1], 0)
     v = probes(np.random.default_rng(13), "rademacher", x.shape)
     for sliced in (sliced_loss, sliced_vr_loss):
         assert sliced(MLP(params), x, v) == pytest.approx(implicit_loss(MLP(params), x), abs=1e-14)
@@ -256,7 +250,7 @@ def test_probes_of_a_stack_are_independent(kind):
 
 def test_trace_estimate_of_a_network_is_unbiased_for_its_divergence():
     """(SSM.1) The mean of vᵀJv over all sign probes is tr J row by row."""
-    x, score = np.random.default_rng(17).normal(0, 1, (5, 3)), MLP(random_params([3, 6, 5, 3]))
+    x, score = np.random.default_rng(17).normal(0, 1, (5, 3)), MLP(random_params([3, 6, 5, 3], 0))
     s, tr = divergence(score, x)
     rows = [sliced_vr_loss(score, row[None], stacked(3, 1)) for row in x]
     assert np.max(np.abs(np.array(rows) - 0.5 * np.sum(s**2, axis=1) - tr)) < 1e-13
