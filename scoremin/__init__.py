@@ -36,7 +36,7 @@ the code means "this line computes equation ISM.4":
 (checks.py, input validation, has no mathematics.)
 """
 
-from .data import GaussianMixture, checkerboard, rings, swiss_roll, two_moons
+from .data import GaussianMixture, checkerboard, swiss_roll, two_moons
 from .denoising import denoising_loss, tweedie
 from .derivatives import divergence, jvp
 from .explicit import explicit_loss, kde_log_density, kde_score

@@ -20,16 +20,17 @@ A tangent ȧ_l enters only ḣ_{l+1}; but h_l enters a_l and, through φ'(h_l), 
     (BP.4)  δ̇_l = φ'(h_l) ∘ δ̇_{l+1} W_{l+1}ᵀ
     (BP.5)  δ_l = φ'(h_l) ∘ δ_{l+1} W_{l+1}ᵀ + φ''(h_l) ∘ Σ_m ḣ_l ∘ (δ̇_{l+1} W_{l+1}ᵀ)
 
-The last term is the mixed derivative ∂²s/∂x∂θ. With ς the sigmoid and a = hς the activation,
+(BP.4) is (BP.2) with the layers in reverse order and the weights transposed. The last term of (BP.5) is
+the mixed derivative ∂²s/∂x∂θ. With ς the sigmoid and a = hς the activation,
 
-    (BP.6)  φ' = ς + a(1 − ς),   φ'' = (1 − ς)(φ' + ς(1 − a))
+    (BP.6)  φ' = ς + a(1 − ς),   φ'' = (1 − ς)(2φ' − a)
 
 For two hidden layers the trace of ∂s/∂x has the closed form (ISM.13). Here D_l = φ'(h_l) is (N,k):
 
-    (BP.7)  tr = Σ_k (D_1 B) ∘ D_2,   B = W_2 ∘ Gᵀ,   G = W_3 W_1
+    (BP.7)  tr = Σ_k (D_1 B) ∘ D_2,   B = W_2 ∘ G,   G = (W_3 W_1)ᵀ
     (BP.8)  adds φ''(h_1) ∘ (t D_2 Bᵀ) to δ_1 and φ''(h_2) ∘ (t D_1 B) to δ_2,   t = ∂ℓ/∂tr
-    (BP.9)  ∂ℓ/∂B = D_1ᵀ (t D_2) =: B̄, so that W_2 gets B̄ ∘ Gᵀ, W_3 gets Ḡ W_1ᵀ and W_1 gets W_3ᵀ Ḡ,
-            Ḡ = (B̄ ∘ W_2)ᵀ
+    (BP.9)  ∂ℓ/∂B = D_1ᵀ (t D_2) =: B̄, so that W_2 gets B̄ ∘ G, W_3 gets Ḡᵀ W_1ᵀ and W_1 gets W_3ᵀ Ḡᵀ,
+            Ḡ = B̄ ∘ W_2
 
 An energy (one output) has the gradient ∇E = φ'(h_1) ∘ (…) W_1ᵀ, that is (BP.4) from δ̇_L = 1 down to x.
 For its own derivative, with the factor u from outside, use
@@ -44,143 +45,153 @@ second time in θ, these rules do not apply, and the network runs in plain autog
 """
 
 import numpy as np
-from autograd.extend import Box, VJPNode, defvjp_argnums, primitive
+from autograd.extend import Box, VJPNode, defvjp, primitive
+from autograd.tracer import getval
 
 
 def by_hand(params, *arrays):
     """Whether the rules here apply: params not traced, or as a whole, in reverse and once; arrays not traced."""
-    traced = isinstance(params, Box)
-    value = params._value if traced else params
-    inner = [value, *arrays, *(a for layer in value for a in layer)]
-    return (not traced or isinstance(params._node, VJPNode)) and not any(isinstance(a, Box) for a in inner)
+    once, value = True, params
+    if isinstance(params, Box):
+        once, value = isinstance(params._node, VJPNode), params._value
+    return once and not any(isinstance(a, Box) for a in [value, *arrays, *(a for layer in value for a in layer)])
 
 
-def with_pullback(function):
-    """Make function(params, …) -> value, pullback an autograd operation. pullback takes the derivative
-    of the loss in the value to its derivative in params."""
-    @primitive
-    def operation(params, *args, tape):
-        value, pullback = function(params, *args)
-        tape.append(pullback)
-        return value
+@primitive
+def known(params, value, pullback):
+    """value as a function of params, whose pullback takes ∂ℓ/∂value to ∂ℓ/∂params."""
+    return value
 
-    defvjp_argnums(operation, lambda argnums, ans, args, kwargs: lambda g: (kwargs["tape"][0](g),))
-    return lambda params, *args: operation(params, *args, tape=[])
+
+@primitive
+def beside(s, other, late):
+    """other, which was computed along with s, as a function of s: its derivative waits in late for that of s."""
+    return other
+
+
+defvjp(known, lambda ans, params, value, pullback: pullback)
+defvjp(beside, lambda ans, s, other, late: lambda g: late.append(g) or np.zeros_like(s))
+
+
+def pair(params, s, other, pullback):
+    """s and other as functions of params, s the smaller; pullback takes both derivatives. That of other comes first."""
+    late = [np.zeros_like(other)]
+    s = known(params, s, lambda g: pullback(g, late[-1]))
+    return s, beside(s, other, late)
 
 
 def times(a, W):
-    """a W for a (N,k) or (M,N,k). On two axes np.dot is the faster where one of them is short."""
+    """a W for a (N,k) or (M,N,k). matmul is slow where k = 1, np.dot on three axes."""
     return np.dot(a, W) if a.ndim == 2 else a @ W
 
 
-def rows(a):
-    """(N,k) or (M,N,k) as (·,k)."""
-    return a.reshape(-1, a.shape[-1])
-
-
 def forward(params, x):
-    """s, and what the backward pass needs: a_{l−1} of all layers, ς and φ' at h_l of the hidden ones."""
-    inputs, gates, slopes = [x], [], []
+    """s, and the tape for the way back: W_l, a_{l−1} of all layers, 1 − ς and φ' at h_l of the hidden ones."""
+    inputs, rests, slopes = [x], [], []
     for W, b in params[:-1]:
-        h = np.dot(inputs[-1], W) + b                                        # (N,k)  (BP.1)
-        gates.append(0.5 * (1 + np.tanh(0.5 * h)))
-        inputs.append(h * gates[-1])                                         # (N,k)  (BP.1)
-        slopes.append(gates[-1] + inputs[-1] * (1 - gates[-1]))              # (N,k)  (BP.6)
+        h = np.dot(inputs[-1], W)
+        h += b                                                               # (N,k)  (BP.1)
+        gate = np.tanh(0.5 * h)
+        gate += 1
+        gate *= 0.5
+        inputs.append(h * gate)                                              # (N,k)  (BP.1)
+        rests.append(1 - gate)
+        gate += inputs[-1] * rests[-1]
+        slopes.append(gate)                                                  # (N,k)  (BP.6)
     W, b = params[-1]
-    return np.dot(inputs[-1], W) + b, (inputs, gates, slopes)
+    return np.dot(inputs[-1], W) + b, ([W for W, _ in params], inputs, rests, slopes)
 
 
-def curvatures(inputs, gates, slopes):
-    """φ'' at h_l of the hidden layers."""
-    return [(1 - gate) * (slope + gate * (1 - a)) for a, gate, slope in zip(inputs[1:], gates, slopes)]  # (BP.6)
-
-
-def tangents(params, slopes, v):
-    """Jv, and ȧ_{l−1} of all layers, ḣ_l of the hidden ones, for v (N,d) or (M,N,d)."""
-    a_dots, h_dots = [v], []
-    for (W, _), slope in zip(params, slopes):
-        h_dots.append(times(a_dots[-1], W))                                  # like v  (BP.2)
-        a_dots.append(slope * h_dots[-1])                                    # like v  (BP.2)
-    return times(a_dots[-1], params[-1][0]), (a_dots, h_dots)
-
-
-def adjoints(params, slopes, g):
-    """δ̇_l of all layers, δ̇_{l+1} W_{l+1}ᵀ of the hidden ones, from g = δ̇_L."""
-    deltas, pulls = [g], []
-    for (W, _), slope in zip(params[:0:-1], slopes[::-1]):
-        pulls.append(times(deltas[-1], W.T))                                 # like g
-        deltas.append(slope * pulls[-1])                                     # like g  (BP.4)
-    return deltas[::-1], pulls[::-1]
-
-
-def backward(params, tape, g, extra=None):
-    """∂ℓ/∂(W_l, b_l) from g = δ_L; extra is what else δ_l of the hidden layers receives."""
-    (inputs, _, slopes), grads, ones = tape, [], np.ones(len(g), g.dtype)
-    for l in reversed(range(len(params))):
-        grads.append((np.dot(inputs[l].T, g), np.dot(ones, g)))              # (BP.3)
+def backward(tape, g, extra=(), more=()):
+    """∂ℓ/∂(W_l, b_l) from g = δ_L; extra adds to δ_l of the hidden layers, more to ∂ℓ/∂W_l."""
+    (weights, inputs, _, slopes), grads, ones = tape, [], np.ones(len(g), g.dtype)
+    for l in reversed(range(len(weights))):
+        dW = np.dot(inputs[l].T, g)                                          # (in,out)  (BP.3)
+        if more:
+            dW += more[l]                                                    # (in,out)  (BP.3) (BP.9)
+        grads.append((dW, np.dot(ones, g)))                                  # (out,)  (BP.3)
         if l:
-            g = np.dot(g, params[l][0].T)                                    # (N,k)
+            g = np.dot(g, weights[l].T)                                      # (N,k)
             g *= slopes[l - 1]                                               # (N,k)  (BP.5)
-            if extra:
-                g += extra[l - 1]                                            # (N,k)  (BP.5) (BP.8)
+        if l and extra:
+            g += extra[l - 1]                                                # (N,k)  (BP.5) (BP.8)
     return grads[::-1]
 
 
-def backward_tangents(params, tape, g, lifted, dual):
-    """The same for a loss that depends on tangents too; lifted and dual come from tangents and adjoints."""
-    extra = curvatures(*tape)
-    for C, h_dot, pull in zip(extra, lifted[1], dual[1]):
+def curvatures(tape):
+    """φ'' at h_l of the hidden layers."""
+    _, inputs, rests, slopes = tape
+    return [rest * (2 * slope - a) for a, rest, slope in zip(inputs[1:], rests, slopes)]  # (N,k)  (BP.6)
+
+
+def carry(weights, slopes, v):
+    """v (N,d) or (M,N,d) through the linearised layers: what enters each, and what leaves each but the last."""
+    enters, leaves = [v], []
+    for W, slope in zip(weights, slopes):
+        leaves.append(times(enters[-1], W))                                  # like v  (BP.2) (BP.4)
+        enters.append(slope * leaves[-1])                                    # like v  (BP.2) (BP.4)
+    return enters, leaves
+
+
+def forth(tape, v):
+    """ȧ_{l−1} of all layers and ḣ_l of the hidden ones, from ȧ_0 = v."""
+    weights, _, _, slopes = tape
+    return carry(weights, slopes, v)
+
+
+def back(tape, g):
+    """δ̇_l of all layers and δ̇_{l+1} W_{l+1}ᵀ of the hidden ones, from δ̇_L = g, the last layer first."""
+    weights, _, _, slopes = tape
+    return carry([W.T for W in weights[::-1]], slopes[::-1], g)
+
+
+def mixed(tape, lifted, dual):
+    """What tangents, from forth, and their adjoints, from back, add to δ_l of the hidden layers and to ∂ℓ/∂W_l."""
+    (a_dots, h_dots), (deltas, pulls), extra = lifted, dual, curvatures(tape)
+    for C, h_dot, pull in zip(extra, h_dots, pulls[::-1]):
         C *= h_dot * pull if pull.ndim == 2 else np.sum(h_dot * pull, axis=0)  # (N,k)  (BP.5)
-    grads = backward(params, tape, g, extra)
-    for (dW, _), a_dot, delta in zip(grads, lifted[0], dual[0]):
-        dW += np.dot(rows(a_dot).T, rows(delta))                             # (in,out)  (BP.3)
-    return grads
+    rows = lambda a: a.reshape(-1, a.shape[-1])                              # (N,k) or (MN,k)
+    return extra, [np.dot(rows(a_dot).T, rows(delta)) for a_dot, delta in zip(a_dots, deltas[::-1])]  # (in,out)  (BP.3)
 
 
-@with_pullback
 def mlp(params, x):
     """f(x) (N,out)."""
-    s, tape = forward(params, x)
-    return s, lambda g: backward(params, tape, g)
+    s, tape = forward(getval(params), x)
+    return known(params, s, lambda g: backward(tape, g))
 
 
-@with_pullback
 def mlp_jvp(params, x, v):
     """s (N,d), and Jv like v, (N,d) or (M,N,d)."""
-    s, tape = forward(params, x)
-    Jv, lifted = tangents(params, tape[2], v)
-    return (s, Jv), lambda g: backward_tangents(params, tape, g[0], lifted, adjoints(params, tape[2], g[1]))
+    s, tape = forward(getval(params), x)
+    lifted = forth(tape, v)
+    Jv = times(lifted[0][-1], tape[0][-1])                                   # like v  (BP.2)
+    return pair(params, s, Jv, lambda g, g_dot: backward(tape, g, *mixed(tape, lifted, back(tape, g_dot))))
 
 
-@with_pullback
 def mlp_gradient(params, x):
     """∇E(x) (N,d) of a network with one output."""
-    E, tape = forward(params, x)
-    dual = adjoints(params, tape[2], np.ones_like(E))
-
-    def pullback(u):
-        lifted = tangents(params, tape[2], u)[1]                             # (BP.10)
-        return backward_tangents(params, tape, np.zeros_like(E), lifted, dual)
-    return np.dot(dual[0][0], params[0][0].T), pullback                      # (N,d)  (BP.4)
+    E, tape = forward(getval(params), x)
+    dual = back(tape, np.ones_like(E))
+    gradient = np.dot(dual[0][-1], tape[0][0].T)                             # (N,d)  (BP.4)
+    return known(params, gradient, lambda u:
+                 backward(tape, np.zeros_like(E), *mixed(tape, forth(tape, u), dual)))  # (BP.10)
 
 
-@with_pullback
 def mlp_trace(params, x):
     """s (N,d) and tr ∂s/∂x (N,) for two hidden layers, at a cost free of d."""
-    s, tape = forward(params, x)
-    (W_1, _), (W_2, _), (W_3, _) = params
-    D_1, D_2 = tape[2]
-    G = W_3 @ W_1                                                            # (k,k)  (BP.7)
-    B = W_2 * G.T                                                            # (k,k)  (BP.7)
-    DB = D_1 @ B                                                             # (N,k)
+    s, tape = forward(getval(params), x)
+    (W_1, W_2, W_3), _, _, (D_1, D_2) = tape
+    G = np.dot(W_1.T, W_3.T)                                                 # (k,k)  (BP.7)
+    B = W_2 * G                                                              # (k,k)  (BP.7)
+    DB = np.dot(D_1, B)                                                      # (N,k)
 
-    def pullback(g):
-        t = g[1][:, None]                                                    # (N,1)
-        C_1, C_2 = curvatures(*tape)
-        grads = backward(params, tape, g[0], (C_1 * (t * D_2 @ B.T), C_2 * t * DB))  # (BP.8)
-        dB = D_1.T @ (t * D_2)                                               # (k,k)  (BP.9)
-        dG = (dB * W_2).T                                                    # (k,k)  (BP.9)
-        for (dW, _), more in zip(grads, (W_3.T @ dG, dB * G.T, dG @ W_1.T)):
-            dW += more                                                       # (in,out)  (BP.9)
-        return grads
-    return (s, np.einsum("nk,nk->n", DB, D_2)), pullback                     # (N,)  (BP.7)
+    def pullback(t, g):
+        C_1, C_2 = curvatures(tape)
+        tD = t[:, None] * D_2                                                # (N,k)
+        dB = np.dot(D_1.T, tD)                                               # (k,k)  (BP.9)
+        dG = dB * W_2                                                        # (k,k)  (BP.9)
+        extra = C_1 * np.dot(tD, B.T), C_2 * (t[:, None] * DB)               # (N,k)  (BP.8)
+        more = np.dot(W_3.T, dG.T), dB * G, np.dot(dG.T, W_1.T)              # (in,out)  (BP.9)
+        return backward(tape, g, extra, more)
+    tr = np.einsum("nk,nk->n", DB, D_2)                                      # (N,)  (BP.7)
+    return pair(params, tr, s, pullback)[::-1]

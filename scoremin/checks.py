@@ -10,37 +10,33 @@ import numpy as np
 from autograd.extend import Box
 
 
-def floats(x):
-    """x as an array of float32 or float64; a traced x as it is."""
+def floats(name, x):
+    """x as a finite array of float32 or float64; a traced x as it is."""
     if isinstance(x, Box):
         return x
     x = np.asarray(x)
-    return x if x.dtype in (np.float32, np.float64) else x.astype(float)
-
-
-def finite(name, x):
-    """x, if it holds neither NaN nor infinity or is traced."""
-    if not isinstance(x, Box) and not np.isfinite(x).all():
+    x = x if x.dtype in (np.float32, np.float64) else x.astype(float)
+    if not np.isfinite(x).all():
         raise ValueError(f"{name} holds NaN or infinity; want finite numbers")
     return x
 
 
 def points(name, x, width=None):
     """x as a finite float array (N, d) with N > 0; d = width where it is given."""
-    x = floats(x)
+    x = floats(name, x)
     if x.ndim != 2 or x.size == 0 or x.shape[1] != (width or x.shape[1]):
         raise ValueError(f"{name} has shape {x.shape}; want (N, {width or 'd'}) with N > 0")
-    return finite(name, x)
+    return x
 
 
 def same_rows(name, a, x, stacked=False):
     """a as a finite float array of x's shape and dtype; (M, *x.shape) too where stacked."""
-    a = floats(a)
+    a = floats(name, a)
     lead = a.shape[:1] if stacked and a.ndim == 3 else ()
     if a.shape != lead + x.shape or a.size == 0:
         wanted = f"{x.shape}" + (f" or (M, {x.shape[0]}, {x.shape[1]})" if stacked else "")
         raise ValueError(f"{name} has shape {a.shape}; want {wanted}, as x has shape {x.shape}")
-    return a if isinstance(a, Box) else finite(name, a).astype(x.dtype, copy=False)
+    return a if isinstance(a, Box) else a.astype(x.dtype, copy=False)
 
 
 def like(s, x):

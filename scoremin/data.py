@@ -57,7 +57,7 @@ class GaussianMixture:
     positive definite. Raises ValueError otherwise."""
 
     def __init__(self, weights, means, covs):
-        self.weights, self.means, self.covs = floats(weights), points("means", means), floats(covs)
+        self.weights, self.means, self.covs = floats("weights", weights), points("means", means), floats("covs", covs)
         K, d = self.means.shape
         if self.weights.shape != (K,) or not (self.weights > 0).all() or abs(self.weights.sum() - 1) > 1e-6:
             raise ValueError(f"weights are {self.weights}; want {K} numbers > 0 that sum to 1, one per mean")
@@ -71,8 +71,7 @@ class GaussianMixture:
 
     def _terms(self, x):
         x = points("x", x, self.means.shape[1])
-        means, precisions, log_scales = (a.astype(x.dtype) for a in
-                                         (self.means, self.precisions, self.log_scales))
+        means, precisions, log_scales = (a.astype(x.dtype) for a in (self.means, self.precisions, self.log_scales))
         diff = x[:, None, :] - means                                         # (N,K,d)
         pull = np.einsum("nki,kij->nkj", diff, precisions)                   # (N,K,d)
         return log_scales - 0.5 * np.sum(diff * pull, axis=2), pull          # (N,K)  (MIX.2)
@@ -111,13 +110,6 @@ def two_moons(rng, n, noise=0.1):
     side = rng.choice([-1.0, 1.0], size=(n, 1))                              # (n,1)
     x = side * np.hstack([np.cos(t) - 0.5, np.sin(t) - 0.25])                # (n,2)
     return x + noise * rng.standard_normal((n, 2))
-
-
-def rings(rng, n, noise=0.05):
-    """Three circles of radius 1, 2, 3 about 0, equally likely, radius blurred by noise."""
-    t = 2 * np.pi * rng.random((n, 1))                                       # (n,1)
-    radius = rng.integers(1, 4, size=(n, 1)) + noise * rng.standard_normal((n, 1))
-    return radius * np.hstack([np.cos(t), np.sin(t)])
 
 
 def checkerboard(rng, n):

@@ -55,8 +55,7 @@ def denoising_loss(score, x, z, sigma):
     """½ E‖s(x + σz) + z/σ‖², a scalar. z (N,d) standard normal, sigma one number > 0."""
     x, sigma = points("x", x), positive("sigma", sigma)
     z = same_rows("z", z, x)
-    residual = like(score(x + sigma * z), x) + z / sigma                     # (N,d)
-    return half_mean_square(residual)                                        # ()  (DSM.4)
+    return half_mean_square(like(score(x + sigma * z), x), -z / sigma)       # ()  (DSM.4)
 
 
 def tweedie(score, x_noisy, sigma):

@@ -1,6 +1,6 @@
 """Derivatives of any score function in its input: one direction, and the exact divergence.
 
-For one row x the Jacobian J = ∂s/∂x, J_ij = ∂s_i/∂x_j, is d by d and is never formed. Forward mode
+For one row x the Jacobian J = ∂s/∂x, J_ij = ∂s_i/∂x_j, is d by d. Training needs less: forward mode
 gives one directional derivative at about twice the cost of s itself, whatever d is:
 
     (JVP.1)  J v = d/dt s(x + t v) |_{t=0}
@@ -17,9 +17,14 @@ fewer to record, and float32 stays float32.
 
 import autograd.numpy as np
 from autograd import make_jvp
-from autograd.extend import def_linear, defjvp, defvjp, primitive
+from autograd.extend import defjvp, defvjp, primitive
 
 from .checks import like, points, same_rows
+
+
+def rows(a):
+    """The number of rows of a (…,d)."""
+    return a.size // a.shape[-1]
 
 
 @primitive
@@ -29,24 +34,29 @@ def mean(a):
 
 
 @primitive
-def mean_inner(a, b):
-    """E[aᵀb] over rows, (…,d) (…,d) -> ()."""
-    return np.vdot(a, b) / (a.size // a.shape[-1])
+def half_mean_square(s, target=0.0, weight=1.0):
+    """½ E w‖s − target‖² over rows, (…,d) -> (); the weight one number or a column."""
+    a = s - target
+    return 0.5 * np.vdot(weight * a, a) / rows(a)
 
 
 @primitive
-def half_mean_square(a):
-    """½ E‖a‖² over rows, (…,d) -> ()."""
-    return 0.5 * mean_inner(a, a)
+def half_mean_square_plus(a, v, Jv):
+    """½ E‖a‖² + E[vᵀJv] over rows, (…,c) (…,d) (…,d) -> ()."""
+    return 0.5 * np.vdot(a, a) / rows(a) + np.vdot(v, Jv) / rows(v)
 
 
-defvjp(mean, lambda ans, a: lambda g: g / a.size * np.ones(a.shape, a.dtype))
-defvjp(mean_inner, lambda ans, a, b: lambda g: g / (a.size // a.shape[-1]) * b,
-       lambda ans, a, b: lambda g: g / (a.size // a.shape[-1]) * a)
-defvjp(half_mean_square, lambda ans, a: lambda g: g / (a.size // a.shape[-1]) * a)
-def_linear(mean)
-def_linear(mean_inner)
-defjvp(half_mean_square, lambda g, ans, a: mean_inner(g, a))
+def rules(scalar, *gradients):
+    """Tell autograd the gradient of a scalar function, times a number g, in each of its arguments."""
+    defvjp(scalar, *[lambda ans, *args, f=f: lambda g: f(g, *args) for f in gradients])
+    defjvp(scalar, *[lambda g, ans, *args, f=f: np.sum(g * f(1.0, *args)) for f in gradients])
+
+
+rules(mean, lambda g, a: g / a.size * np.ones(a.shape, a.dtype))
+rules(half_mean_square, lambda g, s, target=0.0, weight=1.0: g / rows(s) * weight * (s - target),
+      lambda g, s, target, weight=1.0: g / rows(s) * weight * (target - s))
+rules(half_mean_square_plus, lambda g, a, v, Jv: g / rows(a) * a,
+      lambda g, a, v, Jv: g / rows(v) * Jv, lambda g, a, v, Jv: g / rows(v) * v)
 
 
 def jvp(score, x, v):
@@ -64,9 +74,12 @@ def jvp(score, x, v):
 
 def divergence(score, x):
     """s(x) (N,d) and the exact trace of its Jacobian (N,)."""
-    if hasattr(score, "divergence"):
-        return score.divergence(x)
+    return score.divergence(x) if hasattr(score, "divergence") else trace(score, x)
+
+
+def trace(score, x):
+    """The same by d directional derivatives."""
     x = points("x", x)
-    d = x.shape[1]
-    columns = [jvp(score, x, np.broadcast_to(e, x.shape)) for e in np.eye(d, dtype=x.dtype)]
-    return columns[0][0], sum(Je[:, j] for j, (_, Je) in enumerate(columns))  # (N,d) (N,)  (JVP.2)
+    basis = np.broadcast_to(np.eye(x.shape[1], dtype=x.dtype)[:, None], (x.shape[1], *x.shape))  # (d,N,d)
+    s, J = jvp(score, x, basis)                                              # (N,d) (d,N,d)
+    return s, np.sum(basis * J, axis=(0, 2))                                 # (N,d) (N,)  (JVP.2)

@@ -43,8 +43,7 @@ def explicit_loss(score, x, target):
     """½ E‖s(x) − target‖², a scalar. target (N,d) holds the values of the score to match."""
     x = points("x", x)
     target = same_rows("target", target, x)
-    residual = like(score(x), x) - target                                    # (N,d)
-    return half_mean_square(residual)                                        # ()  (ESM.1)
+    return half_mean_square(like(score(x), x), target)                       # ()  (ESM.1)
 
 
 def _log_kernels(x, data, h, leave_one_out=False):

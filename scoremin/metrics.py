@@ -42,11 +42,8 @@ def relative_error(score, target, x):
 
 def _mean_distance(a, b):
     """E‖a_i − b_j‖ over all pairs; memory does not grow with len(a)·len(b)."""
-    total = 0.0
-    for start in range(0, len(a), 64):
-        distances = np.sqrt(squared_distances(a[start:start + 64], b))       # (B,m)
-        total += np.sum(distances, dtype=float)
-    return total / (len(a) * len(b))
+    blocks = (np.sqrt(squared_distances(a[i:i + 64], b)) for i in range(0, len(a), 64))  # (B,m)
+    return sum(np.sum(R, dtype=float) for R in blocks) / (len(a) * len(b))
 
 
 def energy_distance(a, b):
@@ -64,7 +61,7 @@ def two_sample_test(a, b, rng, n_permutations=999):
     w = np.repeat([1 / len(a), -1 / len(b)], [len(a), len(b)])               # (n+m,)
     draws = np.stack([w] + [rng.permutation(w) for _ in range(n_permutations)])
     D = -np.sum(draws @ R * draws, axis=1)                                   # (K+1,)  (MET.3)
-    return np.mean(D >= D[0] - 1e-12 * R.max())                          # ()  (MET.4)
+    return np.mean(D >= D[0] - 1e-12 * R.max())                              # ()  (MET.4)
 
 
 def mode_weights(x, means):

@@ -38,8 +38,8 @@ def ncsn_loss(score, x, z, sigma):
     """½ E σ²‖s(x + σz, σ) + z/σ‖², a scalar. score(x, sigma) with sigma (N,), one level a row."""
     x = points("x", x)
     z, column = same_rows("z", z, x), noise_levels("sigma", sigma, x)        # (N,d) (N,1)
-    residual = column * like(score(x + column * z, column[:, 0]), x) + z     # (N,d)
-    return half_mean_square(residual)                                        # ()  (NCSN.4)
+    s = like(score(x + column * z, column[:, 0]), x)                         # (N,d)
+    return half_mean_square(s, -z / column, column**2)                       # ()  (NCSN.4)
 
 
 def geometric_sigmas(sigma_max, sigma_min, n):

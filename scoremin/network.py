@@ -110,20 +110,14 @@ class MLP:
         v = same_rows("v", v, x, stacked=True)
         if not backprop.by_hand(self.params, x, v):
             return derivatives.jvp(self.__call__, x, v)
-        both = backprop.mlp_jvp(self.params, x, v)
-        return both[0], both[1]
+        return backprop.mlp_jvp(self.params, x, v)
 
     def divergence(self, x):
         """s (N,d), and tr ∂s/∂x (N,): in closed form for two hidden layers, else by d tangents."""
         x = points("x", x, inputs(self.params))
-        if not backprop.by_hand(self.params, x):
-            return derivatives.divergence(self.__call__, x)
-        if len(self.params) == 3:
-            both = backprop.mlp_trace(self.params, x)
-            return both[0], both[1]
-        basis = np.broadcast_to(np.eye(x.shape[1], dtype=x.dtype)[:, None], (x.shape[1], *x.shape))
-        s, J = self.jvp(x, basis)
-        return s, sum(J[j, :, j] for j in range(len(J)))                     # (N,)  (JVP.2)
+        if len(self.params) == 3 and backprop.by_hand(self.params, x):
+            return backprop.mlp_trace(self.params, x)
+        return derivatives.trace(self, x)
 
 
 class NoiseConditionalMLP:

@@ -43,7 +43,7 @@ averaged away over steps. Sources: Song et al. 2019 (SSM, section 3.1); Hutchins
 import autograd.numpy as np
 
 from .checks import points, same_rows
-from .derivatives import half_mean_square, jvp, mean, mean_inner
+from .derivatives import half_mean_square_plus, jvp
 
 
 def probes(rng, kind, shape, dtype=np.float64):
@@ -63,7 +63,7 @@ def sliced_loss(score, x, v):
     x = points("x", x)
     v = same_rows("v", v, x, stacked=True)
     s, Jv = jvp(score, x, v)                                                 # (N,d) like v
-    return 0.5 * mean(np.sum(v * s, axis=-1)**2) + mean_inner(v, Jv)         # ()  (SSM.4)
+    return half_mean_square_plus(np.sum(v * s, axis=-1, keepdims=True), v, Jv)  # ()  (SSM.4)
 
 
 def sliced_vr_loss(score, x, v):
@@ -71,4 +71,4 @@ def sliced_vr_loss(score, x, v):
     x = points("x", x)
     v = same_rows("v", v, x, stacked=True)
     s, Jv = jvp(score, x, v)                                                 # (N,d) like v
-    return half_mean_square(s) + mean_inner(v, Jv)                           # ()  (SSM.5)
+    return half_mean_square_plus(s, v, Jv)                                   # ()  (SSM.5)

@@ -2,14 +2,15 @@
 
 With g the gradient of the loss on a random batch, step k = 1 … K, and elementwise operations,
 
-    (FIT.1)  m ← β₁ m + (1 − β₁) g,    u ← β₂ u + (1 − β₂) g²,    β₁ = .9, β₂ = .999
-    (FIT.2)  m̂ = m/(1 − β₁^k),  û = u/(1 − β₂^k)
+    (FIT.1)  m ← β₁ m + g,    u ← β₂ u + g²,    β₁ = .9, β₂ = .999
+    (FIT.2)  m̂ = m (1 − β₁)/(1 − β₁^k),    û = u (1 − β₂)/(1 − β₂^k)
     (FIT.3)  θ ← θ − η_k m̂/(√û + 10⁻⁸)
     (FIT.4)  η_k = η · ½(1 + cos(π (k − 1)/K))
 
-(FIT.2) makes up for m = u = 0 at the start: if all g are equal, m̂ = g and û = g² exactly, and each
-entry of θ moves by η_k. The losses of this package are noisy even at the optimum, and the noise in θ
-shrinks with η_k: the schedule ends near zero, at η sin²(π/2K).
+(FIT.2) divides by the sum of the weights, 1 + β + … + β^{k−1}, so that m̂ and û are weighted means of
+the g and g² so far: if all g are equal, m̂ = g and û = g² exactly, and each entry of θ moves by η_k.
+(The paper has (1 − β) g in (FIT.1) for g; m̂ and û are the same.) The losses of this package are noisy
+even at the optimum, and the noise in θ shrinks with η_k: the schedule ends near zero, at η sin²(π/2K).
 
 Sources: Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2017, eq. 5.
 """
@@ -17,16 +18,16 @@ Sources: Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2017, eq. 5.
 import math
 
 import numpy as np
-from autograd import value_and_grad
+from autograd import make_vjp
 
 from .checks import floats, points, positive, whole
 
 
 def leaves(params):
-    """The arrays in nested lists and tuples, flat, in order."""
+    """The arrays in nested lists and tuples, in order."""
     if isinstance(params, (list, tuple)):
         return [a for part in params for a in leaves(part)]
-    return [np.ravel(params)]
+    return [params]
 
 
 def unpack(parts, params):
@@ -36,16 +37,22 @@ def unpack(parts, params):
     return next(parts).reshape(np.shape(params))
 
 
+def flat(params):
+    """All numbers of params as one vector (P,), and params again as views into it."""
+    parts = leaves(params)
+    theta = floats("params", np.concatenate(parts, axis=None))               # (P,)
+    ends = np.cumsum([np.size(a) for a in parts])[:-1]
+    return theta, unpack(iter(np.split(theta, ends)), params)
+
+
 def adam_step(theta, g, m, u, k, rate):
     """One step, k = 1, 2, …, in place on flat vectors theta, m, u (P,)."""
     m *= 0.9
-    m += 0.1 * g                                                             # (P,)  (FIT.1)
+    m += g                                                                   # (P,)  (FIT.1)
     u *= 0.999
-    u += 0.001 * g * g                                                       # (P,)  (FIT.1)
-    root = np.sqrt(u)
-    root *= 1 / math.sqrt(1 - 0.999**k)                                      # (P,)  (FIT.2)
-    root += 1e-8
-    theta -= (rate / (1 - 0.9**k)) * m / root                                # (P,)  (FIT.2) (FIT.3)
+    u += g * g                                                               # (P,)  (FIT.1)
+    a, c = (1 - 0.9**k) / 0.1, math.sqrt((1 - 0.999**k) / 0.001)
+    theta -= rate * c / a * m / (np.sqrt(u) + c * 1e-8)                      # (P,)  (FIT.2) (FIT.3)
 
 
 def fit(loss, params, data, *, steps, rng, batch_size=256, learning_rate=1e-3, progress=None):
@@ -53,22 +60,19 @@ def fit(loss, params, data, *, steps, rng, batch_size=256, learning_rate=1e-3, p
 
     Draws with replacement, in the dtype of params. progress, if given, wraps the iterator over steps,
     as tqdm does. Returns the trained params and the losses (steps,). Raises FloatingPointError when
-    a loss or its gradient is not finite."""
-    theta = floats(np.concatenate(leaves(params)))                           # (P,)
-    ends = np.cumsum([a.size for a in leaves(params)])[:-1]
-    params = unpack(iter(np.split(theta, ends)), params)                     # views of theta
+    a loss or its gradient is not finite, or is too large to square."""
+    theta, params = flat(params)
     data = points("data", data).astype(theta.dtype, copy=False)
     steps, batch_size = whole("steps", steps), whole("batch_size", batch_size)
-    rate, gradient = positive("learning_rate", learning_rate), value_and_grad(loss)
-    m, u, losses = np.zeros_like(theta), np.zeros_like(theta), np.empty(steps)
+    rate, one = positive("learning_rate", learning_rate), np.ones((), theta.dtype)
+    g, m, u, losses = np.empty_like(theta), np.zeros_like(theta), np.zeros_like(theta), np.empty(steps)
     np.empty(2**25 - 2**16, np.uint8)  # allocate and free: glibc then keeps smaller blocks for the next step
     for k in (progress or iter)(range(steps)):
-        x = data[rng.integers(len(data), size=batch_size)]                   # (B,d)
-        losses[k], g = gradient(params, x, rng)
-        g = np.concatenate(leaves(g))                                        # (P,)
-        if not (np.isfinite(losses[k]) and np.isfinite(np.sum(g))):
+        x = data.take(rng.integers(len(data), size=batch_size), axis=0)      # (B,d)
+        pullback, losses[k] = make_vjp(loss)(params, x, rng)
+        np.concatenate(leaves(pullback(one)), axis=None, out=g)              # (P,)
+        if not math.isfinite(losses[k] + np.vdot(g, g)):
             raise FloatingPointError(f"at step {k} the loss is {losses[k]:.3g} and |gradient| {np.abs(g).max():.3g}, "
                                      f"|params| {np.abs(theta).max():.3g}; try a learning_rate below {rate:.3g}")
-        rate_k = rate * 0.5 * (1 + math.cos(math.pi * k / steps))            # (FIT.4)
-        adam_step(theta, g, m, u, k + 1, rate_k)
+        adam_step(theta, g, m, u, k + 1, rate * 0.5 * (1 + math.cos(math.pi * k / steps)))  # (FIT.4)
     return params, losses

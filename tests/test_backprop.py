@@ -2,7 +2,7 @@
 
 import autograd.numpy as np
 import pytest
-from autograd import elementwise_grad, jacobian, make_jvp, value_and_grad
+from autograd import elementwise_grad, grad, jacobian, make_jvp, make_vjp, value_and_grad
 from autograd.misc import flatten
 from oracles import gradient_error, plain_mlp
 
@@ -17,6 +17,7 @@ from scoremin import (
     explicit_loss,
     implicit_loss,
     init_mlp,
+    jvp,
     ncsn_loss,
     sliced_loss,
     sliced_vr_loss,
@@ -90,8 +91,28 @@ def test_hidden_derivatives_are_tanh_free_closed_forms():
     params = [(np.ones((1, 1)), np.zeros(1)), (np.ones((1, 1)), np.zeros(1))]
     _, tape = backprop.forward(params, h)
     s = 1 / (1 + np.exp(-np.clip(h, -700, 700)))
-    assert np.allclose(tape[2][0], s + h * s * (1 - s), rtol=0, atol=1e-15 * 40)
-    assert np.allclose(backprop.curvatures(*tape)[0], s * (1 - s) * (2 + h * (1 - 2 * s)), rtol=0, atol=1e-15 * 40)
+    assert np.allclose(tape[3][0], s + h * s * (1 - s), rtol=0, atol=1e-15 * 40)
+    assert np.allclose(backprop.curvatures(tape)[0], s * (1 - s) * (2 + h * (1 - 2 * s)), rtol=0, atol=1e-15 * 40)
+
+
+@pytest.mark.parametrize("loss", [lambda s, more: np.sum(s**3), lambda s, more: np.sum(more**3),
+                                  lambda s, more: np.sum(more**3) * np.sum(s) + np.sum(more)],
+                         ids=["s alone", "its derivative alone", "both, more than once"])
+@pytest.mark.parametrize("derive", [lambda score: jvp(score, X, V[0]), lambda score: jvp(score, X, V),
+                                    lambda score: divergence(score, X)], ids=["direction", "directions", "trace"])
+def test_a_value_and_its_derivative_serve_any_loss(derive, loss):
+    """(BP.3) (BP.5) (BP.8) Two results of one pass, whichever of them a loss uses, and in whatever order."""
+    assert_same(lambda p: loss(*derive(MLP(p))), lambda p: loss(*derive(plain_mlp(p))), network([3, 8, 7, 3]))
+
+
+def test_pullbacks_can_be_called_again():
+    """(BP.3) One tape, many cotangents: each pullback gives the gradient of its own combination."""
+    params, (c, k) = network([3, 8, 7, 3]), RNG.standard_normal((2, 4))
+    traces = lambda p: MLP(p).divergence(X)[1][:4] + np.sum(MLP(p)(X)[:4], axis=1)
+    pullback, _ = make_vjp(traces)(params)
+    first, second, again = (flatten(pullback(g))[0] for g in (c, k, c))
+    assert np.all(first == again) and np.allclose(
+        second, flatten(grad(lambda p: np.sum(k * traces(p)))(params))[0], rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("sizes", [[1, 5, 4, 1], [3, 8, 7, 3], [6, 5, 9, 6]], ids=str)

@@ -7,7 +7,7 @@ import pytest
 from autograd import elementwise_grad, grad, jacobian
 from oracles import MIXTURE
 
-from scoremin import GaussianMixture, checkerboard, rings, swiss_roll, two_moons
+from scoremin import GaussianMixture, checkerboard, swiss_roll, two_moons
 from scoremin.data import log_sum_exp
 
 # Unequal weights and covariances, none of them diagonal, in one, two and three dimensions.
@@ -185,17 +185,6 @@ def test_two_moons_are_unit_half_circles_facing_each_other():
     angle = np.arctan2(clean[upper, 1] + 0.25, clean[upper, 0] + 0.5)
     assert fair(np.histogram(angle, np.linspace(0, pi, 21))[0])
     assert abs(np.mean((noisy - clean)**2) / 0.1**2 - 1) < 5 * np.sqrt(2 / 40_000)
-
-
-def test_rings_have_radius_1_2_3_equally_often():
-    """Without noise ‖x‖ is 1, 2 or 3, the angle uniform; the noise blurs the radius alone."""
-    clean, noisy = (rings(np.random.default_rng(10), 20_000, noise) for noise in (0.0, 0.05))
-    radius, angle = np.sqrt(np.sum(clean**2, axis=1)), np.arctan2(clean[:, 1], clean[:, 0])
-    assert np.max(np.abs(radius - np.round(radius))) < 1e-12
-    assert fair(np.bincount(np.round(radius).astype(int), minlength=4)[1:])
-    assert fair(np.histogram(angle, np.linspace(-pi, pi, 25))[0])
-    assert np.max(np.abs(noisy[:, 0] * clean[:, 1] - noisy[:, 1] * clean[:, 0])) < 1e-12
-    assert abs(np.mean((noisy - clean)**2) * 2 / 0.05**2 - 1) < 5 * np.sqrt(2 / 20_000)
 
 
 def test_checkerboard_fills_the_dark_squares_alone():

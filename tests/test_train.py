@@ -27,10 +27,10 @@ def positions(loss, W, steps, **options):
 
 
 def test_moments_of_the_first_steps_are_those_worked_by_hand():
-    """(FIT.1) (FIT.2) (FIT.3) g = 3, 3, −3: m = .3, .57, .213, u = .009, .017991, .026973009, in fractions by hand."""
+    """(FIT.1) (FIT.2) (FIT.3) g = 3, 3, −3: 10 times m = .3, .57, .213, 1000 times u = .009, .017991, .026973009."""
     gradients, moves, m, u = [3, 3, -3], [], Fraction(0), Fraction(0)
     for k, g in enumerate(gradients, 1):
-        m, u = Fraction(9, 10) * m + Fraction(g, 10), Fraction(999, 1000) * u + Fraction(g * g, 1000)
+        m, u = Fraction(9, 10) * m + Fraction(g, 10), Fraction(999, 1000) * u + Fraction(g * g, 1000)  # the paper's
         m_hat, u_hat = m / (1 - Fraction(9, 10)**k), u / (1 - Fraction(999, 1000)**k)
         moves.append(float(m_hat) / (math.sqrt(u_hat) + 1e-8))
     assert (m, u) == (Fraction(213, 1000), Fraction(26973009, 10**9))

@@ -31,7 +31,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 OBJECTIVES = ["explicit", "implicit", "sliced", "denoising", "ncsn"]
 CASES = [(name, 256, 64, 2) for name in OBJECTIVES] + [(name, 512, 128, 2) for name in OBJECTIVES]
 EXTRA = [("implicit", 256, 128, 2), ("implicit", 256, 128, 128), ("energy", 256, 64, 2), ("energy", 512, 128, 2)]
-ROUNDS, STEPS, RATE = 21, 50, 1e-3
+ROUNDS, STEPS, RATE = 11, 200, 1e-3
 SIGMAS = np.geomspace(1, 0.01, 10).astype(np.float32)
 
 
