@@ -143,19 +143,20 @@ def draw_scores(axes, scores, box=5):
 
 
 def passes(loss, score):
-    """Network passes of loss(score): one for a value of the score, two for a value and a tangent or a trace."""
+    """Network passes of loss(score): one for a value of the score, one more for each tangent or a trace."""
     count = 0
 
-    def counting(method, n):
+    def counting(method, more):
         def counted(*args):
             nonlocal count
-            count += n
+            count += 1 + more(*args)
             return method(*args)
         return counted
 
-    counted = counting(score, 1)
-    for name in {"jvp", "divergence"} & set(dir(score)):
-        setattr(counted, name, counting(getattr(score, name), 2))
+    counted = counting(score, lambda *args: 0)
+    extra = {"jvp": lambda x, v: len(v) if v.ndim == 3 else 1, "divergence": lambda x: 1}
+    for name in extra.keys() & set(dir(score)):
+        setattr(counted, name, counting(getattr(score, name), extra[name]))
     loss(counted)
     return count
 
