@@ -136,7 +136,7 @@ MUTANTS = [
     ("backprop.py", "np.dot(ones, g)))", "g[0]))", "one row for the sum in db"),
     ("backprop.py", "late.append(g) or np.zeros_like(s)", "late.append(g) or np.ones_like(s)",
      "a derivative handed over twice"),
-    ("backprop.py", "pullback(g, late[-1])", "pullback(g, late[0])", "the first cotangent for the last"),
+    ("backprop.py", "pullback(g, late[-1] if", "pullback(g, late[0] if", "the first cotangent for the last"),
     ("backprop.py", "np.sum(h_dot * pull, axis=0)", "(h_dot * pull)[0]", "one probe for the sum over probes"),
     ("backprop.py", "G = np.dot(W_1.T, W_3.T)", "G = np.dot(W_3, W_1)", "W_3 W_1 transposed"),
     ("backprop.py", "C_2 * (t[:, None] * DB) ", "0 * DB ",
