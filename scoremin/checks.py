@@ -46,6 +46,13 @@ def like(s, x):
     return s
 
 
+def scalar(name, value):
+    """value, if it is one number."""
+    if np.ndim(value):
+        raise ValueError(f"{name} has shape {np.shape(value)}; want one number, such as a mean over the rows")
+    return value
+
+
 def positive(name, value):
     """value as a Python float > 0, which leaves the dtype of any array it meets alone."""
     if np.ndim(value) or not 0 < value < np.inf:

@@ -20,7 +20,7 @@ import math
 import numpy as np
 from autograd import make_vjp
 
-from .checks import floats, points, positive, whole
+from .checks import floats, points, positive, scalar, whole
 
 
 def leaves(params):
@@ -62,15 +62,15 @@ def fit(loss, params, data, *, steps, rng, batch_size=256, learning_rate=1e-3, p
     as tqdm does. Returns the trained params and the losses (steps,). Raises FloatingPointError when
     a loss or its gradient is not finite, or is too large to square."""
     theta, params = flat(params)
-    data = points("data", data).astype(theta.dtype, copy=False)
+    data, rate = points("data", data).astype(theta.dtype, copy=False), positive("learning_rate", learning_rate)
     steps, batch_size = whole("steps", steps), whole("batch_size", batch_size)
-    rate, one = positive("learning_rate", learning_rate), np.ones((), theta.dtype)
-    g, m, u, losses = np.empty_like(theta), np.zeros_like(theta), np.zeros_like(theta), np.empty(steps)
+    (g, m, u), losses = np.zeros((3, theta.size), theta.dtype), np.empty(steps)
     np.empty(2**25 - 2**16, np.uint8)  # allocate and free: glibc then keeps smaller blocks for the next step
     for k in (progress or iter)(range(steps)):
         x = data.take(rng.integers(len(data), size=batch_size), axis=0)      # (B,d)
-        pullback, losses[k] = make_vjp(loss)(params, x, rng)
-        np.concatenate(leaves(pullback(one)), axis=None, out=g)              # (P,)
+        pullback, value = make_vjp(loss)(params, x, rng)
+        losses[k] = scalar("loss(params, x, rng)", value)
+        np.concatenate(leaves(pullback(theta.dtype.type(1))), axis=None, out=g)  # (P,)
         if not math.isfinite(losses[k] + np.vdot(g, g)):
             raise FloatingPointError(f"at step {k} the loss is {losses[k]:.3g} and |gradient| {np.abs(g).max():.3g}, "
                                      f"|params| {np.abs(theta).max():.3g}; try a learning_rate below {rate:.3g}")

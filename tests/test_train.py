@@ -180,6 +180,12 @@ def test_bad_input_is_named(data, rate, message):
         fit(LOSS, PARAMS, data, steps=2, learning_rate=rate, rng=np.random.default_rng(0))
 
 
+def test_a_loss_must_be_one_number():
+    """(FIT.3) a loss a row, its mean forgotten, is refused with its shape."""
+    with pytest.raises(ValueError, match=r"loss\(params, x, rng\) has shape \(1,\); want one number"):
+        run(lambda W: np.sum(W**2, axis=1), [[2.0]], 2)
+
+
 def test_a_gradient_that_is_not_finite_is_an_error():
     """(FIT.3) a finite loss with a NaN gradient, on the very last step too, is not returned as NaN parameters."""
     with np.errstate(divide="ignore", invalid="ignore"), pytest.raises(FloatingPointError, match="step 0"):
