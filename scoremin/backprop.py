@@ -193,5 +193,4 @@ def mlp_trace(params, x):
         extra = C_1 * np.dot(tD, B.T), C_2 * (t[:, None] * DB)               # (N,k)  (BP.8)
         more = np.dot(W_3.T, dG.T), dB * G, np.dot(dG.T, W_1.T)              # (in,out)  (BP.9)
         return backward(tape, g, extra, more)
-    tr = np.einsum("nk,nk->n", DB, D_2)                                      # (N,)  (BP.7)
-    return pair(params, tr, s, pullback)[::-1]
+    return pair(params, np.einsum("nk,nk->n", DB, D_2), s, pullback)[::-1]   # (N,)  (BP.7)

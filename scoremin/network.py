@@ -51,22 +51,13 @@ def sigmoid(h):
     return 0.5 * (1 + np.tanh(0.5 * h))                                      # (NET.2)
 
 
-@primitive
+defvjp(sigmoid, lambda ans, h: lambda g: g * ans * (1 - ans))                # (NET.3)
+defjvp(sigmoid, lambda g, ans, h: g * ans * (1 - ans))
+
+
 def silu(h):
     """φ(h) = h ς(h)."""
     return h * sigmoid(h)                                                    # (NET.2)
-
-
-def silu_prime(h):
-    """φ'(h)."""
-    gate = sigmoid(h)
-    return gate * (1 + h * (1 - gate))                                       # (NET.3)
-
-
-defvjp(sigmoid, lambda ans, h: lambda g: g * ans * (1 - ans))                # (NET.3)
-defjvp(sigmoid, lambda g, ans, h: g * ans * (1 - ans))
-defvjp(silu, lambda ans, h: lambda g: g * silu_prime(h))
-defjvp(silu, lambda g, ans, h: g * silu_prime(h))
 
 
 def init_mlp(rng, sizes, dtype=np.float64):

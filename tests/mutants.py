@@ -117,7 +117,8 @@ MUTANTS = [
     ("metrics.py", "minlength=len(means)", "minlength=0", "empty modes left out"),
 
     # network, backprop, train
-    ("network.py", "return gate * (1 + h * (1 - gate))", "return gate * (1 + h * gate)", "φ'"),
+    ("network.py", "lambda g: g * ans * (1 - ans))", "lambda g: g * ans)", "ς' in reverse"),
+    ("network.py", "lambda g, ans, h: g * ans * (1 - ans))", "lambda g, ans, h: g * ans)", "ς' forwards"),
     ("network.py", "/ np.sqrt(sigma**2 + self.sigma_data**2)  ", "/ (sigma + self.sigma_data)  ", "input scaling"),
     ("network.py", "np.log(sigma)], axis=1)) / sigma", "np.log(sigma)], axis=1))", "1/σ of the output"),
     ("network.py", "return lambda x: -gradient(", "return lambda x: gradient(", "energy sign flipped"),
