@@ -20,7 +20,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent), str(Path(__file__).
 import autograd.numpy as np
 from answers import listed
 from autograd import elementwise_grad, value_and_grad
-from oracles import plain_mlp
+from oracles import plain_mlp, plain_noise_conditional
 
 import scoremin as sm
 
@@ -124,18 +124,9 @@ def energy_network(params):
     return lambda x: -gradient(x)
 
 
-def conditional_network(params, sigma_data):
-    """s(x, sigma) by (NET.4)."""
-    def score(x, sigma):
-        sigma = np.reshape(sigma, (-1, 1)) * np.ones((len(x), 1))
-        inputs = np.concatenate([x / np.sqrt(sigma**2 + sigma_data**2), np.log(sigma)], axis=1)
-        return plain_mlp(params)(inputs) / sigma
-    return score
-
-
 def conditional_at(sigma_data, sigma):
     """make(params) -> the conditional network's score at one level, a function of x alone."""
-    return lambda params: partial(conditional_network(params, sigma_data), sigma=sigma)
+    return lambda params: partial(plain_noise_conditional(params, sigma_data), sigma=sigma)
 
 
 def pulled_back(read, params, cotangent):
@@ -451,7 +442,7 @@ def ncsn_case(id, params, x, z, sigma, sigma_data):
         closed = {"value": 0.5 * np.sum((f + z)**2) / N, "s": f / column, "gradient": pull_back((f + z) / N)}
     spec = {"kind": "noise_conditional_mlp", "params": params, "sigma_data": sigma_data}
     flags = ["per-sample sigma"] * np.ndim(sigma) + ["extreme sigma"] * ("extreme" in id)
-    return loss_case(f"ncsn/loss-{id}", "ncsn_loss", spec, partial(conditional_network, sigma_data=sigma_data),
+    return loss_case(f"ncsn/loss-{id}", "ncsn_loss", spec, partial(plain_noise_conditional, sigma_data=sigma_data),
                      {"x": x, "z": z, "sigma": sigma}, closed, flags)
 
 
@@ -528,7 +519,7 @@ def train():
                               "denoising_loss": {"x": x, "z": z, "sigma": 0.3}}.items():
         yield full_batch(objective, {"kind": "mlp", "params": network(f"train {objective}", sizes)}, plain_mlp, inputs)
     spec = {"kind": "noise_conditional_mlp", "params": network("train ncsn", [3, 5, 2]), "sigma_data": 1.0}
-    yield full_batch("ncsn_loss", spec, partial(conditional_network, sigma_data=1.0),
+    yield full_batch("ncsn_loss", spec, partial(plain_noise_conditional, sigma_data=1.0),
                      {"x": x, "z": z, "sigma": np.array([2.0, 1.0, 0.5, 0.25] * 4)})
 
 

@@ -1,4 +1,6 @@
-"""What the tests hold the package against: numerical derivatives, quadrature, a plain network."""
+"""What the tests hold the package against: numerical derivatives, quadrature, plain networks, given noise."""
+
+from types import SimpleNamespace
 
 import autograd.numpy as np
 from autograd import value_and_grad
@@ -7,6 +9,9 @@ from autograd.misc import flatten
 from scoremin import GaussianMixture, init_mlp
 
 MIXTURE = GaussianMixture([0.5, 0.5], [[2, 2], [-2, -2]], [[[1, 0.5], [0.5, 1]], [[1, -0.5], [-0.5, 1]]])
+LINE = GaussianMixture([0.3, 0.7], [[-1.5], [1.0]], [[[0.5]], [[0.3]]])      # a mixture in one dimension
+GRID = np.linspace(-9, 9, 361)[:, None]                                      # trapezoid: exact to 1e-12 for LINE
+WIDTH = 18 / 360
 
 
 def gradient_error(loss, params, rng, directions=5, size=1e-5, gradient=None):
@@ -35,6 +40,34 @@ def plain_mlp(params):
         W, b = params[-1]
         return np.dot(x, W) + b
     return score
+
+
+def plain_noise_conditional(params, sigma_data=1.0):
+    """The same for NoiseConditionalMLP, by (NET.4)."""
+    def score(x, sigma):
+        sigma = np.reshape(sigma, (-1, 1)) * np.ones((len(x), 1), x.dtype)
+        inputs = np.concatenate([x / np.sqrt(sigma**2 + sigma_data**2), np.log(sigma)], axis=1)
+        return plain_mlp(params)(inputs) / sigma
+    return score
+
+
+def exact_noise(x):
+    """x and z, 2d rows for each of x: z = ±√d e_j has E z = 0 and E zzᵀ = I exactly."""
+    n, d = x.shape
+    z = np.sqrt(d) * np.concatenate([np.eye(d), -np.eye(d)])
+    return np.tile(x, (2 * d, 1)), np.repeat(z, n, axis=0)
+
+
+def replay(noise):
+    """A generator whose successive standard normal draws are the given arrays."""
+    draws = iter(noise)
+
+    def standard_normal(shape, dtype):
+        z = np.asarray(next(draws), dtype)
+        assert z.shape == shape
+        return z
+
+    return SimpleNamespace(standard_normal=standard_normal)
 
 
 def random_params(sizes, seed=1, dtype=np.float64):

@@ -4,7 +4,7 @@ import autograd.numpy as np
 import pytest
 from autograd import elementwise_grad, grad, jacobian, make_jvp, make_vjp, value_and_grad
 from autograd.misc import flatten
-from oracles import gradient_error, plain_mlp
+from oracles import gradient_error, plain_mlp, plain_noise_conditional
 
 from scoremin import (
     MLP,
@@ -65,16 +65,12 @@ def test_rules_by_hand_serve_the_noise_conditional_network(at):
     """(BP.3) (BP.8) By row in NCSN; folded into the weights at one level, for ISM on its data inputs."""
     params, sigma = network([4, 8, 7, 3]), np.geomspace(2, 0.05, 6)
 
-    def plain(p):
-        return lambda x, sigma: plain_mlp(p)(np.hstack([x / np.sqrt(sigma**2 + 1), np.log(sigma)])) / sigma
-
     if at:
-        column = np.full((6, 1), 0.4)
         assert_same(lambda p: implicit_loss(NoiseConditionalMLP(p).at(0.4), X),
-                    lambda p: implicit_loss(lambda x: plain(p)(x, column), X), params)
+                    lambda p: implicit_loss(lambda x: plain_noise_conditional(p)(x, 0.4), X), params)
     else:
         assert_same(lambda p: ncsn_loss(NoiseConditionalMLP(p), X, Z, sigma),
-                    lambda p: ncsn_loss(lambda x, sigma: plain(p)(x, sigma[:, None]), X, Z, sigma), params)
+                    lambda p: ncsn_loss(plain_noise_conditional(p), X, Z, sigma), params)
 
 
 def test_training_at_one_level_takes_the_rules_by_hand(monkeypatch):

@@ -10,7 +10,7 @@ import autograd.numpy as np
 import pytest
 from autograd import grad
 from autograd.misc import flatten
-from oracles import MIXTURE
+from oracles import GRID, LINE, MIXTURE, WIDTH
 
 from scoremin import (
     MLP,
@@ -31,9 +31,6 @@ from scoremin import (
     sliced_vr_loss,
 )
 
-LINE = GaussianMixture([0.3, 0.7], [[-1.5], [1.0]], [[[0.5]], [[0.3]]])
-GRID = np.linspace(-9, 9, 361)[:, None]
-WIDTH = 18 / 360
 CHAINS = 20_000
 SIGMAS, STEP = geometric_sigmas(10, 0.01, 10), 2e-5                          # annealing of N(0, 1), 100 steps a level
 DATA = MIXTURE.sample(np.random.default_rng(0), 100)

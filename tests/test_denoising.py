@@ -5,7 +5,7 @@ import pytest
 from autograd import elementwise_grad, grad
 from autograd.misc import flatten
 from numpy.polynomial.hermite_e import hermegauss
-from oracles import MIXTURE, gradient_error, plain_mlp
+from oracles import GRID, LINE, MIXTURE, WIDTH, exact_noise, gradient_error, plain_mlp
 
 from scoremin import (
     MLP,
@@ -20,22 +20,12 @@ from scoremin import (
 )
 
 SIGMA = 0.6
-LINE = GaussianMixture([0.3, 0.7], [[-1.5], [1.0]], [[[0.5]], [[0.3]]])      # a mixture in one dimension
-GRID = np.linspace(-9, 9, 361)[:, None]                                      # trapezoid: exact to 1e-12 here
-WIDTH = 18 / 360
 
 
 def gauss_hermite(n):
     """Nodes and weights of E[f(z)], z ~ N(0, 1), exact for polynomials of degree 2n − 1."""
     z, w = hermegauss(n)
     return z, w / w.sum()
-
-
-def exact_noise(x):
-    """x and z, 2d rows for each of x: z = ±√d e_j has E z = 0 and E zzᵀ = I exactly."""
-    n, d = x.shape
-    z = np.sqrt(d) * np.concatenate([np.eye(d), -np.eye(d)])
-    return np.tile(x, (2 * d, 1)), np.repeat(z, n, axis=0)
 
 
 def weighted_dsm(score, x, z, w, sigma):

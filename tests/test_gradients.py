@@ -4,7 +4,7 @@ import autograd.numpy as np
 import pytest
 from autograd import value_and_grad
 from autograd.misc import flatten
-from oracles import gradient_error, plain_mlp, random_params
+from oracles import gradient_error, plain_mlp, plain_noise_conditional, random_params
 
 from scoremin import (
     MLP,
@@ -41,14 +41,6 @@ NCSN_LOSSES = {
     "ncsn": lambda score, x: ncsn_loss(score, x, Z, SIGMAS),
     "ncsn, one level": lambda score, x: ncsn_loss(score, x, Z, 0.4),
 }
-
-
-def plain_noise_conditional(params):
-    """NoiseConditionalMLP on the plain network."""
-    def score(x, sigma):
-        sigma = np.ones((len(x), 1), x.dtype) * np.reshape(sigma, (-1, 1))
-        return plain_mlp(params)(np.concatenate([x / np.sqrt(sigma**2 + 1.0), np.log(sigma)], axis=1)) / sigma
-    return score
 
 
 def plain_energy_score(params):

@@ -5,33 +5,17 @@ many parallel chains with a real generator then confirm them within five standar
 """
 
 from itertools import product
-from types import SimpleNamespace
 
 import autograd.numpy as np
 import pytest
 from autograd import elementwise_grad
 from numpy.polynomial.hermite_e import hermegauss
-from oracles import MIXTURE
+from oracles import GRID, LINE, MIXTURE, WIDTH, replay
 
 from scoremin import GaussianMixture, annealed_langevin, geometric_sigmas, langevin
 
-LINE = GaussianMixture([0.3, 0.7], [[-1.5], [1.0]], [[[0.5]], [[0.3]]])      # p, in one dimension
 OTHER = GaussianMixture([0.6, 0.4], [[-0.5], [0.8]], [[[0.9]], [[0.4]]])     # q, another density
-GRID = np.linspace(-9, 9, 361)[:, None]
-WIDTH = 18 / 360
 CHAINS = 20_000
-
-
-def replay(noise):
-    """A generator whose successive standard normal draws are the given arrays."""
-    draws = iter(noise)
-
-    def standard_normal(shape, dtype):
-        z = np.asarray(next(draws), dtype)
-        assert z.shape == shape
-        return z
-
-    return SimpleNamespace(standard_normal=standard_normal)
 
 
 def all_signs(n):

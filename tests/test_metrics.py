@@ -4,10 +4,9 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
-from oracles import MIXTURE
+from oracles import LINE, MIXTURE
 
 from scoremin import (
-    GaussianMixture,
     energy_distance,
     explicit_loss,
     fisher_divergence,
@@ -15,8 +14,6 @@ from scoremin import (
     relative_error,
     two_sample_test,
 )
-
-LINE = GaussianMixture([0.3, 0.7], [[-1.5], [1.0]], [[[0.5]], [[0.3]]])
 
 
 def test_fisher_divergence_and_relative_error_agree_with_quadrature():

@@ -4,18 +4,11 @@ import autograd.numpy as np
 import pytest
 from autograd import grad
 from autograd.misc import flatten
-from oracles import MIXTURE, gradient_error, plain_mlp
+from oracles import MIXTURE, exact_noise, gradient_error, plain_mlp
 
 from scoremin import MLP, NoiseConditionalMLP, denoising_loss, geometric_sigmas, init_mlp, ncsn_loss
 
 LEVELS = np.array([2.0, 0.5, 0.1])
-
-
-def exact_noise(x):
-    """x and z, 2d rows for each of x: z = ±√d e_j has E z = 0 and E zzᵀ = I exactly."""
-    n, d = x.shape
-    z = np.sqrt(d) * np.concatenate([np.eye(d), -np.eye(d)])
-    return np.tile(x, (2 * d, 1)), np.repeat(z, n, axis=0)
 
 
 def at_all_levels(x, z):

@@ -11,6 +11,7 @@ import make_vectors
 import pytest
 from answers import answer
 from autograd import value_and_grad
+from oracles import replay
 
 import scoremin as sm
 
@@ -30,28 +31,16 @@ def package_gradient(loss, net):
     return value_and_grad(lambda params: loss(net.make(params)))(net.params)
 
 
-class Replay:
-    """A stand-in for a random generator that hands out given noise, a step at a time."""
-
-    def __init__(self, noise):
-        self.noise = iter(noise)
-
-    def standard_normal(self, shape, dtype):
-        z = next(self.noise)
-        assert z.shape == shape
-        return z.astype(dtype)
-
-
 def langevin(score, x, step, noise, temperature):
     path = []
-    value = sm.langevin(score, x, step, len(noise), Replay(noise), temperature,
+    value = sm.langevin(score, x, step, len(noise), replay(noise), temperature,
                         lambda i, x: path.append(x))
     return value, np.array(path)
 
 
 def annealed_langevin(score, x, sigmas, step, noise, denoise):
     path, draws = [], [z for level in noise for z in level]
-    value = sm.annealed_langevin(score, x, sigmas, step, len(noise[0]), Replay(draws), denoise,
+    value = sm.annealed_langevin(score, x, sigmas, step, len(noise[0]), replay(draws), denoise,
                                  lambda i, x: path.append(x))
     return value, np.array(path)
 
