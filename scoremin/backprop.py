@@ -125,12 +125,12 @@ def curvatures(tape):
 
 
 def carry(weights, slopes, v):
-    """v (N,d) or (M,N,d) through the linearised layers: what enters each, and what leaves each but the last."""
-    enters, leaves = [v], []
+    """v (N,d) or (M,N,d) through the linearised layers: what comes before each W, and after each but the last."""
+    before, after = [v], []
     for W, slope in zip(weights, slopes):
-        leaves.append(times(enters[-1], W))                                  # like v  (BP.2) (BP.4)
-        enters.append(slope * leaves[-1])                                    # like v  (BP.2) (BP.4)
-    return enters, leaves
+        after.append(times(before[-1], W))                                   # like v  (BP.2) (BP.4)
+        before.append(slope * after[-1])                                     # like v  (BP.2) (BP.4)
+    return before, after
 
 
 def forth(tape, v):
@@ -150,8 +150,8 @@ def mixed(tape, lifted, dual):
     (a_dots, h_dots), (deltas, pulls), extra = lifted, dual, curvatures(tape)
     for C, h_dot, pull in zip(extra, h_dots, pulls[::-1]):
         C *= h_dot * pull if pull.ndim == 2 else np.sum(h_dot * pull, axis=0)  # (N,k)  (BP.5)
-    rows = lambda a: a.reshape(-1, a.shape[-1])                              # (N,k) or (MN,k)
-    return extra, [np.dot(rows(a_dot).T, rows(delta)) for a_dot, delta in zip(a_dots, deltas[::-1])]  # (in,out)  (BP.3)
+    flat = lambda a: a.reshape(-1, a.shape[-1])                              # (N,k) or (MN,k)
+    return extra, [np.dot(flat(a_dot).T, flat(delta)) for a_dot, delta in zip(a_dots, deltas[::-1])]  # (in,out)  (BP.3)
 
 
 def mlp(params, x):

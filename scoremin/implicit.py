@@ -48,8 +48,9 @@ constant score, so the trace vanishes and the flat density is optimal:
 A ReLU score network has a trace, but its gradient misses how kinks move, and is biased.
 
 Cost: the exact trace takes d directional derivatives (JVP.2), so that a step costs about d times one
-of SSM. For the MLP with two hidden layers there is a shorter way. By the chain rule on (NET.1), with
-D_l = φ'(h_l) of one row, and indices i, o for inputs and outputs, j, k for the hidden units,
+of SSM, or half that where all directions share one pass for s, as in BP. For the MLP with two hidden
+layers there is a shorter way. By the chain rule on (NET.1), with D_l = φ'(h_l) of one row, and indices
+i, o for inputs and outputs, j, k for the hidden units,
 
     (ISM.12) ∂s_o/∂x_i = Σ_jk W_1[i,j] D_1[j] W_2[j,k] D_2[k] W_3[k,o]
 

@@ -27,12 +27,13 @@ import numpy as np
 
 from .checks import like, points
 from .data import squared_distances
+from .derivatives import half_mean_square
 
 
 def fisher_divergence(score, target, x):
     """½ E‖s(x) − target(x)‖² for two score functions on points x (N,d)."""
     x = points("x", x)
-    return 0.5 * np.mean(np.sum((like(score(x), x) - like(target(x), x))**2, axis=1))  # ()  (ESM.1)
+    return half_mean_square(like(score(x), x), like(target(x), x))           # ()  (ESM.1)
 
 
 def relative_error(score, target, x):

@@ -30,7 +30,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 OBJECTIVES = ["explicit", "implicit", "sliced", "denoising", "ncsn"]
 CASES = [(name, 256, 64, 2) for name in OBJECTIVES] + [(name, 512, 128, 2) for name in OBJECTIVES]
-EXTRA = [("implicit", 256, 128, 2), ("implicit", 256, 128, 128), ("energy", 256, 64, 2), ("energy", 512, 128, 2)]
+ALONE = [("implicit", 256, 128, 2), ("implicit", 256, 128, 128), ("energy", 256, 64, 2), ("denoising", 256, 64, 2),
+         ("energy", 512, 128, 2), ("denoising", 512, 128, 2)]
 ROUNDS, STEPS, RATE = 11, 200, 1e-3
 SIGMAS = np.geomspace(1, 0.01, 10).astype(np.float32)
 
@@ -192,7 +193,7 @@ def main():
     for (name, *sizes), row in table.items():
         print(f"| {name} | {', '.join(map(str, sizes))} | " + " | ".join(f"{row[e]:.2f}" for e in installed)
               + "".join(f" | {row['scoremin'] / row[e]:.2f}" for e in others) + " |")
-    mine = {case: row["scoremin"] for case, row in measure(CASES + EXTRA, ["scoremin"]).items()}
+    mine = {case: row["scoremin"] for case, row in measure(ALONE, ["scoremin"]).items()}
     print(f"\nimplicit, hidden 128, N = 256: a step at d = 128 takes "
           f"{mine['implicit', 256, 128, 128] / mine['implicit', 256, 128, 2]:.2f} times one at d = 2")
     for N, h in ((256, 64), (512, 128)):
