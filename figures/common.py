@@ -1,8 +1,9 @@
-"""What the figures share: claims, random streams, one style, and the three kinds of panel."""
+"""What the figures share: claims, random streams, one style, the kinds of panel, and what several measure."""
 
 from typing import NamedTuple
 from zlib import crc32
 
+import autograd.numpy as anp
 import matplotlib
 import numpy as np
 from matplotlib.colors import LogNorm
@@ -58,6 +59,22 @@ def ticker(progress, n, label):
 def normal(rng, x):
     """Standard normal noise of x's shape and dtype."""
     return rng.standard_normal(x.shape, x.dtype)
+
+
+def relu_energy(params):
+    """EnergyMLP with ReLU; 0·x² spares autograd its warning that the score does not depend on x."""
+    def energy(x):
+        a = x
+        for W, b in params[:-1]:
+            a = anp.maximum(anp.dot(a, W) + b, 0.0)
+        W, b = params[-1]
+        return (anp.dot(a, W) + b)[:, 0] + 0 * x[:, 0]**2
+    return energy
+
+
+def error(score, target, x):
+    """‖s − target‖ at each x, (N,)."""
+    return np.linalg.norm(score(x) - target(x), axis=1)
 
 
 def canvas(rows, columns, height, **options):
@@ -117,9 +134,8 @@ def rows(columns, heights):
 
 def draw_error(ax, score, target, box, n=101):
     """The size of a score's error as a pale background for draw_field, one range everywhere; the image, for a bar."""
-    x = grid(box, n)
-    error = np.linalg.norm(score(x) - target(x), axis=1).reshape(n, n)
-    return ax.imshow(error, origin="lower", extent=(-box, box, -box, box), cmap="Oranges", alpha=0.7,
+    image = error(score, target, grid(box, n)).reshape(n, n)
+    return ax.imshow(image, origin="lower", extent=(-box, box, -box, box), cmap="Oranges", alpha=0.7,
                      norm=LogNorm(0.1, 30), interpolation="bilinear")
 
 

@@ -16,7 +16,6 @@ Settings: exact scores in the first two rows, 1,000 chains; σ 10 → 0.1 in 10 
 
 from functools import partial
 
-import autograd.numpy as anp
 import numpy as np
 
 from scoremin import (
@@ -36,6 +35,7 @@ from scoremin import (
     relative_error,
     sliced_vr_loss,
 )
+from scoremin.data import squared_distances
 
 from .common import (
     BLUE,
@@ -47,6 +47,7 @@ from .common import (
     draw_field,
     draw_points,
     plane,
+    relu_energy,
     save,
     scaled,
     stream,
@@ -105,25 +106,15 @@ def unit_probe_score(rng, data, budget, progress):
     return MLP(params)
 
 
-def relu_score(params):
-    """The score of an energy network with ReLU; 0·x² spares autograd its warning of a constant."""
-    def energy(x):
-        a = x
-        for W, b in params[:-1]:
-            a = anp.maximum(anp.dot(a, W) + b, 0)
-        return anp.dot(a, params[-1][0])[:, 0] + 0 * x[:, 0]**2
-    return energy_score(energy)
-
-
 def fields(rng, budget, progress):
     """True score, unit probes, KDE at its own points, ReLU energy: title -> score function, and those points."""
     data = MIXTURE.sample(rng, scaled(50_000, budget, 300)).astype(np.float32)
     half = unit_probe_score(rng, data, budget, partial(progress, label="unit probes"))
-    params, _ = fit(lambda params, x, rng: implicit_loss(relu_score(params), x),
+    params, _ = fit(lambda params, x, rng: implicit_loss(energy_score(relu_energy(params)), x),
                     init_mlp(rng, [2, 64, 64, 1], np.float32), data, steps=scaled(500, budget), rng=rng,
                     progress=partial(progress, label="ReLU energy"))
     return {"true score": MIXTURE.score, "probes of norm 1": half,
-            "KDE at its own points": lambda x: kde_score(x, x, H), "ReLU energy": relu_score(params)}, \
+            "KDE at its own points": lambda x: kde_score(x, x, H), "ReLU energy": energy_score(relu_energy(params))}, \
         data[:150].astype(float)
 
 
@@ -137,7 +128,7 @@ def own_kernel(points):
 
 def spread(x, means):
     """Mean square distance of points to the nearest of means."""
-    return np.mean(np.min(np.sum((x[:, None] - means)**2, axis=2), axis=1))
+    return np.mean(np.min(squared_distances(x, means), axis=1))
 
 
 def draw_own_points(ax, score, points, color):

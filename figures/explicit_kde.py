@@ -28,6 +28,7 @@ from .common import (
     draw_field,
     draw_map,
     draw_points,
+    error,
     plane,
     save,
     scaled,
@@ -47,11 +48,6 @@ def train(rng, data, budget, progress):
     return MLP(params)
 
 
-def error(score, x):
-    """‖s − ∇log p‖ at each x, (N,)."""
-    return np.linalg.norm(score(x) - MIXTURE.score(x), axis=1)
-
-
 def low_over_high(values, x):
     """Mean of values at the 5 % of the points where the density is lowest, over that above its median."""
     density = MIXTURE.log_density(x)
@@ -66,7 +62,7 @@ def draw_fields(fig, axes, data, kde, model):
         draw_field(ax, score, BOX)
     for ax, score, title in zip(axes[1], (kde, model), ("error of the KDE", "error of the network")):
         plane(ax, title, BOX)
-        draw_map(fig, ax, partial(error, score), BOX, r"$\|s-\nabla\log p\|$", norm=LogNorm(0.03, 30))
+        draw_map(fig, ax, partial(error, score, MIXTURE.score), BOX, r"$\|s-\nabla\log p\|$", norm=LogNorm(0.03, 30))
 
 
 def draw_errors(ax, x, kde_errors, model_error):
@@ -89,8 +85,9 @@ def claims(model, x, model_error, kde_error, kde_errors):
         Claim("the same over that of the KDE at the best of 7 bandwidths", model_error / min(kde_errors), 0, 1),
         Claim("relative error of the network", model_error, None, None),
         Claim("mean error of the network where density is lowest (5 % of the data) over that above its median",
-              low_over_high(error(model, x), x), 3, None),
-        Claim("the same ratio of the true score's own size", low_over_high(error(np.zeros_like, x), x), None, None),
+              low_over_high(error(model, MIXTURE.score, x), x), 3, None),
+        Claim("the same ratio of the true score's own size", low_over_high(error(np.zeros_like, MIXTURE.score, x), x),
+              None, None),
     ]
 
 

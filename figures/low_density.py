@@ -19,7 +19,7 @@ from matplotlib.colors import LogNorm
 
 from scoremin import MLP, GaussianMixture, fit, init_mlp, probes, relative_error, sliced_vr_loss
 
-from .common import BLUE, Claim, canvas, draw_field, draw_map, grid, plane, save, scaled, stream
+from .common import BLUE, Claim, canvas, draw_field, draw_map, error, grid, plane, save, scaled, stream
 
 MODES, BOX = GaussianMixture([0.8, 0.2], [[5, 5], [-5, -5]], [np.eye(2)] * 2), 8.0
 
@@ -30,11 +30,6 @@ def train(rng, budget, progress):
     params, data = init_mlp(rng, [2, 128, 128, 2], np.float32), MODES.sample(rng, scaled(200_000, budget))
     params, _ = fit(loss, params, data, steps=scaled(10_000, budget), batch_size=128, rng=rng, progress=progress)
     return MLP(params)
-
-
-def error(score, x):
-    """‖s − ∇log p‖ at each x, (N,)."""
-    return np.linalg.norm(score(x) - MODES.score(x), axis=1)
 
 
 def draw_contours(ax, levels, color):
@@ -50,7 +45,7 @@ def draw(fig, axes, score, levels):
         draw_field(ax, field, BOX)
         draw_contours(ax, levels, BLUE)
         plane(ax, title, BOX)
-    draw_map(fig, axes[2], partial(error, score), BOX, r"$\|s-\nabla\log p\|$", norm=LogNorm(0.01, 10))
+    draw_map(fig, axes[2], partial(error, score, MODES.score), BOX, r"$\|s-\nabla\log p\|$", norm=LogNorm(0.01, 10))
     draw_contours(axes[2], levels, "white")
     plane(axes[2], "error", BOX)
 
@@ -65,8 +60,9 @@ def claims(score, fresh, levels):
         Claim("relative error of the score on fresh data", float(relative_error(score, MODES.score, fresh)), 0, 0.01),
         # An order of magnitude: well beyond the growth of the score itself, the number after.
         Claim("mean error in the box outside the 99.9 % contour, over that inside the 95 % contour",
-              ratio(partial(error, score)), 10, None),
-        Claim("the same ratio of the true score's own size", ratio(partial(error, np.zeros_like)), None, None),
+              ratio(partial(error, score, MODES.score)), 10, None),
+        Claim("the same ratio of the true score's own size", ratio(partial(error, np.zeros_like, MODES.score)),
+              None, None),
         Claim("relative error in the box outside the 99.9 % contour",
               float(relative_error(score, MODES.score, outside)), None, None),
     ]

@@ -19,7 +19,7 @@ import numpy as np
 
 from scoremin import GaussianMixture, annealed_langevin, geometric_sigmas, mode_weights
 
-from .common import BLUE, DARK, GREEN, PURPLE, RED, Claim, canvas, draw_points, plane, save, scaled, stream, ticker
+from .common import BLUE, DARK, GREEN, PURPLE, RED, Claim, draw_points, plane, rows, save, scaled, stream, ticker
 
 WEIGHTS, MEANS, BOX = [0.8, 0.2], np.array([[5.0, 5.0], [-5.0, -5.0]]), 8.0
 DIAGONAL = np.array([[50**0.5], [-(50**0.5)]])  # the means' coordinate along (1, 1)
@@ -45,8 +45,10 @@ def sample(start, chain, budget, rng, tick):
         tick(i, x)
         shares.append(mode_weights(x, MEANS)[1])
 
-    score = lambda x, sigma: modes(deviation(sigma)).score(x)
-    return annealed_langevin(score, start, sigmas, step, scaled(n_steps, budget, 5), rng, callback=record), shares
+    scores = {sigma: modes(deviation(sigma)).score for sigma in sigmas.tolist()}
+    x = annealed_langevin(lambda x, sigma: scores[sigma](x), start, sigmas, step, scaled(n_steps, budget, 5), rng,
+                          callback=record)
+    return x, shares
 
 
 def exact_shares(chain, budget):
@@ -92,14 +94,11 @@ def draw_shares(ax, name, color, shares, exact, n):
 
 def layout():
     """A figure of four panels above a wide one."""
-    fig, axes = canvas(2, 4, 4.4, height_ratios=[1.15, 1])
-    wide = fig.add_subplot(axes[1, 0].get_gridspec()[1, :])
-    for ax in axes[1]:
-        ax.remove()
-    axes[0, 0].set(ylabel="$x_2$")
+    fig, (axes, wide) = rows([4, 1], [2.3, 2.1])
+    axes[0].set(ylabel="$x_2$")
     wide.axhline(WEIGHTS[1], color=DARK, linewidth=0.8, linestyle="--", label="true weight")
     wide.set(xlabel="step", ylabel="share of the minor mode", ylim=(0.1, 0.6))
-    return fig, axes[0], wide
+    return fig, axes, wide
 
 
 def claims(name, shares, exact, n):

@@ -49,8 +49,6 @@ from .common import (
 )
 
 SIGMA, SIGMAS = 0.3, geometric_sigmas(3, 0.3, 5)
-
-
 BLURRED = {"explicit, KDE", "denoising", "NCSN"}          # these see q_σ, σ = h = 0.3
 
 

@@ -16,7 +16,7 @@ from itertools import product
 
 import numpy as np
 
-from scoremin import MLP, GaussianMixture, init_mlp, jvp, probes
+from scoremin import MLP, GaussianMixture, divergence, init_mlp, jvp, probes
 
 from .common import BLUE, DARK, GREEN, ORANGE, Claim, canvas, save, scaled, stream
 
@@ -47,12 +47,11 @@ def predicted(score):
 
 def draws(score, rng, n, progress):
     """The integrands of (SSM.4), (SSM.5) at X for n probes of each kind, less their common mean."""
-    q = {}
+    (s, tr), q = divergence(score, X), {}
+    mean = 0.5 * np.sum(s**2) + tr[0]
     for kind in progress(KINDS, "probes"):
         v = probes(rng, kind, (n, D))
         s, Jv = jvp(score, np.broadcast_to(X, v.shape), v)
-        trace = sum(jvp(score, X, e[None])[1][0, j] for j, e in enumerate(np.eye(D)))
-        mean = 0.5 * np.sum(s[0]**2) + trace
         q["SSM", kind] = 0.5 * np.sum(v * s, axis=1)**2 + np.sum(v * Jv, axis=1) - mean
         q["SSM-VR", kind] = 0.5 * np.sum(s**2, axis=1) + np.sum(v * Jv, axis=1) - mean
     return q

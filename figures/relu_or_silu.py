@@ -9,27 +9,16 @@ Source: Hyvärinen 2005, theorem 1, which asks for a differentiable score; (ISM.
 Settings: 100,000 points of the mixture; 2-32-32-1 energy networks, 800 Adam steps of 256, rate 0.01.
 """
 
-import warnings
 from functools import partial
 
-import autograd.numpy as np
+import numpy as np
 from matplotlib.colors import Normalize
 
 from scoremin import EnergyMLP, divergence, energy_score, fit, implicit_loss, init_mlp
 
-from .common import BLUE, DARK, MIXTURE, RED, Claim, canvas, draw_map, plane, save, scaled, stream
+from .common import BLUE, DARK, MIXTURE, RED, Claim, canvas, draw_map, plane, relu_energy, save, scaled, stream
 
 BOX = 5.0
-
-
-def relu_energy(params):
-    """EnergyMLP with ReLU."""
-    def energy(x):
-        for W, b in params[:-1]:
-            x = np.maximum(np.dot(x, W) + b, 0.0)
-        W, b = params[-1]
-        return (np.dot(x, W) + b)[:, 0]
-    return energy
 
 
 def train(network, rng, budget, progress):
@@ -38,15 +27,6 @@ def train(network, rng, budget, progress):
     params, data = init_mlp(rng, [2, 32, 32, 1], np.float32), MIXTURE.sample(rng, scaled(100_000, budget, 100))
     params, _ = fit(loss, params, data, steps=scaled(800, budget), learning_rate=1e-2, rng=rng, progress=progress)
     return network(params)
-
-
-def train_relu(rng, x, budget, progress):
-    """The ReLU energy, and the trace of its score at x (N,)."""
-    with warnings.catch_warnings():
-        # autograd remarks that the score does not depend on x: the very thing this figure shows.
-        warnings.filterwarnings("ignore", "Output seems independent of input")
-        energy = train(relu_energy, rng, budget, progress)
-        return energy, divergence(energy_score(energy), x)[1]
 
 
 def log_density(energy, x):
@@ -95,7 +75,8 @@ def main(seed, budget, out, progress):
     rng = stream(seed, "relu_or_silu")
     x = MIXTURE.sample(rng, 4000).astype(np.float32)
     smooth = train(EnergyMLP, rng, budget, partial(progress, label="SiLU"))
-    flat, trace = train_relu(rng, x, budget, partial(progress, label="ReLU"))
+    flat = train(relu_energy, rng, budget, partial(progress, label="ReLU"))
+    trace = divergence(energy_score(flat), x)[1]                             # (N,)
     functions = MIXTURE.log_density, log_density(smooth, x), log_density(flat, x)
     truth, silu, relu = (function(x) for function in functions)
 
