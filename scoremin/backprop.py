@@ -87,11 +87,19 @@ def inner(a, b):
     return np.einsum("...i,...i->...", a, b)
 
 
+@primitive
+def cast(a, dtype):
+    """a in another precision; autograd's own astype has no forward mode."""
+    return a.astype(dtype)
+
+
 def summed(g, a):
     """g, a cotangent of a that may have a leading axis of probes more, summed over it."""
     return anp.sum(g, axis=0) if g.ndim > a.ndim else g
 
 
+defvjp(cast, lambda ans, a, dtype: lambda g: cast(g, a.dtype))
+defjvp(cast, lambda g, ans, a, dtype: cast(g, dtype))
 defvjp(mean, lambda ans, a: lambda g: g / a.size * anp.ones(a.shape, a.dtype))
 defjvp(mean, lambda g, ans, a: anp.sum(g) / a.size)
 defvjp(half_square, lambda ans, a: lambda g: g[..., None] * a)

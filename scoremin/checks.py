@@ -21,6 +21,8 @@ import numpy as np
 from autograd.extend import Box
 from autograd.tracer import getval
 
+from .backprop import cast
+
 FLOATS = (np.float32, np.float64)
 LIMITS = {np.dtype(kind): (float(np.finfo(kind).tiny), float(np.finfo(kind).max)) for kind in FLOATS}
 
@@ -63,12 +65,17 @@ def floats(name, x, dtype=None):
             raise TypeError(f"{name} is traced by autograd and is {described(a)}; want float32 or float64, "
                             f"else its derivatives would be wrong")
         a = x if isinstance(x, Box) else real(name, x)
-        with np.errstate(over="ignore"):
-            x = a.astype(dtype or (a.dtype if a.dtype in FLOATS else float), copy=False)
+        x = in_precision(a, dtype or (a.dtype if a.dtype in FLOATS else np.float64))
         a = getval(x)
     if not finite(a):
         raise ValueError(f"{name} holds NaN or infinity; want finite numbers")
     return x
+
+
+def in_precision(a, dtype):
+    """a in this dtype, where it may become infinite without a warning."""
+    with np.errstate(over="ignore"):
+        return a if a.dtype == dtype else cast(a, dtype)
 
 
 def points(name, x, width=None, dtype=None):
@@ -113,9 +120,10 @@ def value_at(f, x, *sigma, name="score", shape=None):
 
 
 def constant(f, s, x, *sigma, name):
-    """s, of which autograd sees no dependence on x, as a traced value, if there is none."""
-    elsewhere = f(1.5 * getval(x) + 1, *sigma)
-    if not np.array_equal(s, getval(elsewhere)):
+    """s, of which autograd sees no dependence on x, as a traced value, if s is flat there: constant or in steps."""
+    beside = getval(x) + 1e-4 * (1 + np.abs(getval(x)))
+    moved = np.any(getval(f(beside, *sigma)) != getval(s), axis=-1)
+    if np.mean(moved) > 0.5:
         raise TypeError(f"{name}(x) depends on x by operations autograd cannot see; write it with autograd.numpy")
     return s + (0 * x if s.ndim == x.ndim else 0 * x[:, 0])
 
@@ -140,9 +148,7 @@ def like(name, s, shape, dtype):
         raise TypeError(f"{name} is {described(a)}{' with a mask' * np.ma.isMaskedArray(a)}; want floats")
     if a.shape != shape:
         raise ValueError(f"{name} has shape {a.shape}; want {shape}" + ", that of x" * (len(shape) == 2))
-    if a.dtype != dtype:
-        with np.errstate(over="ignore"):
-            s = s.astype(dtype)
+    s = in_precision(s, dtype)
     if not finite(getval(s)):
         raise FloatingPointError(f"{name} holds NaN or infinity at finite x")
     return s
@@ -200,13 +206,13 @@ def number(name, value, wanted):
     value = value[()] if isinstance(value, np.ndarray) else value
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} is {described(value)}; want {wanted}")
-    return value
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def positive(name, value, dtype=np.float64):
     """value as a Python float > 0 whose square is a number of dtype too; it leaves the dtype of arrays alone."""
     value, (least, most) = number(name, value, "one finite number > 0"), LIMITS[np.dtype(dtype)]
-    if not 0 < value < math.inf or not least**0.5 < value < most**0.5:
+    if not least**0.5 < value < most**0.5:
         raise ValueError(f"{name} is {value!r}; want one finite number > 0, its square within {np.dtype(dtype)}")
     return float(value)
 
@@ -245,27 +251,28 @@ def descending(name, sigmas, least=1):
     """sigmas, numbers > 0 in strictly descending order, as a list."""
     sigmas = floats(name, untraced(name, sigmas), np.float64)
     if sigmas.ndim != 1 or len(sigmas) < least or not (np.diff(sigmas) < 0).all():
-        raise ValueError(f"{name} are {described(sigmas)}; want {least} or more numbers > 0, strictly descending")
+        raise ValueError(f"{name} are {sigmas}; want {least} or more finite numbers > 0 in strictly descending order")
     return [positive(name, sigma) for sigma in sigmas.tolist()]
 
 
 @contextmanager
 def chain_step(i, x, start):
-    """Step i of chains at x: what leaves the range of floats in it is reported with its cause, without a warning."""
+    """Step i of chains at x: where the score fails there, the error gets the step and the likely cause."""
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             yield
     except FloatingPointError as error:
         first, last = np.abs(start).max(), np.abs(x).max()
-        grown = "broken" in str(error) or last > 1e3 * (1 + first)
-        cause = "the chain diverged; use a smaller step" if grown else "the score is at fault, not the step"
-        raise FloatingPointError(f"at step {i}, from |x| {first:.3g} to {last:.3g}: {error}: {cause}") from None
+        cause = "use a smaller step" if last > 1e3 * (1 + first) else "the score is at fault, not the step"
+        raise FloatingPointError(f"{error} at step {i}; |x| went from {first:.3g} to {last:.3g}: {cause}") from None
 
 
-def unbroken(x, step):
-    """Whether the squares of the chains are numbers still."""
-    if not math.isfinite(np.vdot(x, x)):
-        raise FloatingPointError(f"broken at |x| {np.abs(x).max():.3g} by a step of {step:.3g}")
+def unbroken(moved, x, i, step):
+    """moved, where the chains at x went in step i, if its squares are numbers still."""
+    if not math.isfinite(np.vdot(moved, moved)):
+        raise FloatingPointError(f"the chain diverged at step {i}: |x| went from {np.abs(x).max():.3g} to "
+                                 f"{np.abs(moved).max():.3g} at a step size of {step:.3g}; use a smaller step")
+    return moved
 
 
 def loss_value(value):

@@ -33,7 +33,7 @@ This holds for any c, so c counts as a constant when differentiating.
 import autograd.numpy as np
 from autograd.extend import notrace_primitive
 
-from .checks import floats, generator, in_range, nonnegative, points, positive, whole
+from .checks import floats, generator, in_precision, in_range, nonnegative, points, positive, whole
 
 
 def squared_distances(a, b):
@@ -85,7 +85,7 @@ class GaussianMixture:
     def log_density(self, x):
         """log p(x), (N,d) -> (N,)."""
         x = points("x", x, self.means.shape[1])
-        return log_sum_exp(self._terms(x)[0]).astype(x.dtype)                # (N,)  (MIX.1)
+        return in_precision(log_sum_exp(self._terms(x)[0]), x.dtype)         # (N,)  (MIX.1)
 
     @in_range
     def score(self, x):
@@ -93,7 +93,7 @@ class GaussianMixture:
         x = points("x", x, self.means.shape[1])
         log_joint, pull = self._terms(x)
         r = np.exp(log_joint - log_sum_exp(log_joint)[:, None])              # (N,K)  (MIX.3)
-        return -np.sum(r[:, :, None] * pull, axis=1).astype(x.dtype)         # (N,d)  (MIX.4)
+        return in_precision(-np.sum(r[:, :, None] * pull, axis=1), x.dtype)  # (N,d)  (MIX.4)
 
     def smoothed(self, sigma):
         """The mixture of x + σz, another GaussianMixture."""

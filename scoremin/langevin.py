@@ -51,8 +51,8 @@ end is noise of size σ_L; Tweedie (DSM.8) removes it:
 
     (LD.11) x ← x + σ_L² s(x, σ_L)
 
-Cost: one network pass a step, no gradients. Sources: Roberts & Tweedie 1996 (LD.7); Risken 1989 (LD.2); Song & Ermon 2019,
-algorithm 1; Jolicoeur-Martineau et al. 2021 (denoise).
+Cost: one network pass a step, no gradients. Sources: Roberts & Tweedie 1996 (LD.7); Risken 1989 (LD.2);
+Song & Ermon 2019, algorithm 1; Jolicoeur-Martineau et al. 2021 (denoise).
 """
 
 from .checks import (
@@ -77,11 +77,11 @@ def langevin(score, x, step, n_steps, rng, temperature=1.0, callback=None):
     x, step, rng = points("x", untraced("x", x)).copy(), positive("step", step), generator(rng)
     noise, start = (nonnegative("temperature", temperature) * step)**0.5, x
     for i in range(whole("n_steps", n_steps, least=0)):
+        z = rng.standard_normal(x.shape, x.dtype)                            # (N,d)
         with chain_step(i, x, start):
-            z = rng.standard_normal(x.shape, x.dtype)                        # (N,d)
-            s = value_at(score, x)                                           # (N,d)
+            s, last = value_at(score, x), x                                  # (N,d) (N,d)
             x = x + 0.5 * step * s + noise * z                               # (N,d)  (LD.3) (LD.5)
-            unbroken(x, step)
+        unbroken(x, last, i, step)
         if callback:
             callback(i, x.copy())
     return x
@@ -99,5 +99,5 @@ def annealed_langevin(score, x, sigmas, step, n_steps, rng, denoise=False, callb
         try:
             x = langevin(lambda x, sigma=sigma: value_at(score, x, sigma), x, step_i, n_steps, rng, callback=record)
         except FloatingPointError as error:
-            raise FloatingPointError(f"at level {i}, sigma = {sigma:.3g}, {error}") from None
+            raise FloatingPointError(f"at level {i}, sigma = {sigma:.3g}: {error}") from None
     return x + sigma**2 * value_at(score, x, sigma) if denoise else x        # (N,d)  (LD.11)
