@@ -194,15 +194,16 @@ def times(a, W):
     return np.dot(a, W) if a.ndim == 2 else a @ W
 
 
+@np.errstate(over="ignore")  # e^−y may be infinite, and ς is 0 then
 def forward(params, x):
     """s, and the tape for the way back."""
     inputs, rests, slopes = [x], [], []
     for W, b in params[:-1]:
         y = np.dot(inputs[-1], W)
         y += b                                                               # (N,k)  (BP.1)
-        gate = np.tanh(0.5 * y)
+        gate = np.exp(-y)
         gate += 1
-        gate *= 0.5
+        np.reciprocal(gate, out=gate)
         inputs.append(y * gate)                                              # (N,k)  (BP.1)
         rests.append(1 - gate)
         gate += inputs[-1] * rests[-1]

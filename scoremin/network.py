@@ -4,12 +4,12 @@ Rows are samples; W_l is (in, out), l = 1 … L counts layers in this chapter an
 activation φ = SiLU,
 
     (NET.1)  a_0 = x,   y_l = a_{l−1} W_l + b_l,   a_l = φ(y_l) for l < L,   f(x) = y_L
-    (NET.2)  φ(y) = y ς(y),   ς(y) = 1/(1 + e^−y) = ½(1 + tanh(y/2))
+    (NET.2)  φ(y) = y ς(y),   ς(y) = 1/(1 + e^−y)
     (NET.3)  ς' = ς(1 − ς),   φ' = ς(1 + y(1 − ς))
 
-φ must be smooth: ISM and SSM train on φ', so their gradient needs φ'', and ReLU has none (ISM.11). The
-tanh form cannot overflow, and since ς' is a polynomial in ς, derivatives of every order stay finite at
-any y; autograd's own rule for tanh divides by cosh², and its second derivative gives NaN.
+φ must be smooth: ISM and SSM train on φ', so their gradient needs φ'', and ReLU has none (ISM.11).
+Where e^−y overflows ς is 0, as it should be; and since ς' is a polynomial in ς, derivatives of every
+order stay finite at any y.
 
 One network serves all noise levels when it also sees σ. Raw inputs and targets differ by orders of
 magnitude between levels, so the input is scaled to unit size. The output is divided by σ: 1/σ is the
@@ -50,8 +50,9 @@ from .derivatives import along
 
 @primitive
 def sigmoid(y):
-    """ς(y), without overflow."""
-    return 0.5 * (1 + np.tanh(0.5 * y))                                      # (NET.2)
+    """ς(y)."""
+    with np.errstate(over="ignore"):                                         # e^−y may be infinite: ς is 0 then
+        return 1 / (1 + np.exp(-y))                                          # (NET.2)
 
 
 @primitive
