@@ -56,8 +56,8 @@ def chapter(path):
     """A module: title and derivation from its docstring, the lines after it, labels defined and labels computed."""
     text = path.read_text(encoding="utf-8")
     tree, lines, rows = ast.parse(text), text.splitlines(), colours(text)
-    doc = ast.get_docstring(tree)
-    title, _, body = (doc or path.stem).partition("\n\n")
+    doc = ast.get_docstring(tree, clean=False)  # its indentation tells equations from prose
+    title, _, body = (doc or path.stem).strip().partition("\n\n")
     name, _, lead = " ".join(title.split()).partition(": ")
     first = tree.body[0].end_lineno + 1 if doc else 1
     while first < len(lines) and not lines[first - 1].strip():
@@ -65,7 +65,7 @@ def chapter(path):
     return SimpleNamespace(
         name=path.stem, title=name.rstrip("."), lead=lead[:1].upper() + lead[1:], body=body,
         lines=lines, first=first, rows=rows,
-        labels={m[1]: " ".join(m[2].split()) for line in body.splitlines() if (m := DEFINITION.match(line))},
+        labels={m[1]: "\u2003".join(TEXTS.findall(m[2])) for m in map(DEFINITION.match, body.splitlines()) if m},
         computes=[(label, row) for row in sorted(rows) for left, right, kind in rows[row] if kind == "c"
                   for label in cited(lines[row - 1][left:right])])
 
@@ -90,7 +90,7 @@ def collect(chapters, records, root, mark):
                 doc = " ".join((ast.get_docstring(node) or "").split())
                 sentence = mark(re.split(r"(?<=[.!?]) (?=[A-Z(])", re.sub(rf"^(?:{PROVED.pattern} *)+", "", doc))[0])
                 for label in dict.fromkeys(PROVED.findall(doc)):
-                    evidence[label]["proved"].append(f"{sentence} <code>{node.name}</code> <small>{path.name}</small>")
+                    evidence[label]["proved"].append(f"{sentence} <code>{path.name}::{node.name}</code>")
     for name, record in records.items():
         for label in cited(record["caption"]):
             title = escape(record["caption"].partition("\n")[0])
@@ -113,7 +113,7 @@ def marker(labels, names):
     """The function that turns a text into HTML: labels into links; if not plain, also sub- and superscripts, code."""
     code = "|".join(sorted(names, key=lambda name: (-len(name), name))) or "(?!)"
     pattern = re.compile(rf"(?P<a>\b[A-Z]{{2,5}}\.\d+\b)|(?P<code>\b(?:{code})\b|`[^`]+`)"
-                         rf"|(?<=\S)_(?P<sub>{SCRIPT})|\^(?P<sup>[−-]?(?:{SCRIPT}))|(?<!\w)\*(?P<em>\w[^*]*)\*")
+                         rf"|(?<=\S)_(?P<sub>{SCRIPT})|\^(?P<sup>\((?:[^()]|\([^()]*\))*\)|[−-]?(?:{SCRIPT}))|(?<!\w)\*(?P<em>\w[^*]*)\*")
 
     def mark(text, plain=False):
         def one(m):
@@ -122,7 +122,7 @@ def marker(labels, names):
                 return f'<a href="#{inner}">{inner}</a>' if inner in labels else inner
             if plain:
                 return m[0]
-            inner = inner.strip("`") if tag == "code" else pattern.sub(one, inner[1:-1] if inner[0] == "{" else inner)
+            inner = inner.strip("`") if tag == "code" else pattern.sub(one, inner[1:-1] if inner[0] in "{(" else inner)
             return f"<{tag}>{inner}</{tag}>"
         return pattern.sub(one, escape(text))
     return mark
@@ -132,14 +132,15 @@ def equations(lines, evidence, mark):
     """Indented lines: labelled ones, with those below them, are equations that unfold; others stay as they are."""
     starts = [i for i, line in enumerate(lines) if DEFINITION.match(line)] + [len(lines)]
     out = [f"<pre>{mark(dedent(chr(10).join(lines[:starts[0]])), plain=True)}</pre>"] if starts[0] else []
-    widths = [{m.start(): len(m[0]) for m in TEXTS.finditer(lines[i])} for i in starts[:-1]]
+    texts = [[*TEXTS.finditer(line, m.end(1) + 1 if (m := DEFINITION.match(line)) else 0)] for line in lines]
+    widths = [{m.start(): len(m[0]) for m in texts[i]} for i in starts[:-1]]
     # Columns at which all the equations of a block begin a text are kept as columns.
     columns = set.intersection(*map(set, widths)) if len(widths) > 1 else set()
     for i, j in pairwise(starts):
         label, rows = DEFINITION.match(lines[i])[1], ""
-        for line in lines[i:j]:
+        for line in texts[i:j]:
             rows += "<span class=row>"
-            for m, after in pairwise([*TEXTS.finditer(line)][line is lines[i]:] + [None]):
+            for m, after in pairwise([*line, None]):
                 width = max(w[m.start()] for w in widths) if after and {m.start(), after.start()} <= columns else 0
                 rows += f'<span class=cell style="--w:{width}">{mark(m[0])}</span> '
             rows += "</span>"
@@ -161,7 +162,7 @@ def prose(text, evidence, mark):
 
 def listing(c, mark):
     """The code of a chapter as numbered lines; labels in comments and docstrings are links."""
-    out = f"<p class=file>{PACKAGE}/{c.name}.py</p><pre>"
+    out = f'<p class=file>{PACKAGE}/{c.name}.py <a href="#the-contents">contents</a></p><pre>'
     for row, line in enumerate(c.lines[c.first - 1:], c.first):
         out += f'<span class=line id="{c.name}-{row}"><a class=n href="#{c.name}-{row}">{row}</a> '
         at = 0
