@@ -23,6 +23,7 @@ DEFINITION = re.compile(r" {4,}\(([A-Z]{2,5}\.\d+)\)(.*)")
 PROVED = re.compile(r"\(([A-Z]{2,5}\.\d+)\)")  # in the docstring of a test
 CITED = re.compile(r"\b([A-Z]{2,5})\.(\d+)(?:(?:\)? to \(?\1\.|\)?[–-]\(?(?:\1\.)?)(\d+)\b)?")  # or "SSM.6 to SSM.10"
 TEXTS = re.compile(r"\S+(?: \S+)*")  # what stands between gaps of two spaces or more
+SHORT = re.compile(r"(?<!\S)(\S{1,4}) ([=<>≤≥~→]) (?=\S{1,6}(?!\S))")  # s = 0 stays on one line
 SCRIPT = r"\{(?:[^{}]|\{[^{}]*\})*\}|[A-Za-z0-9α-ωΑ-Ω\u0300-\u036f]+(?:-[A-Z]+)*"
 NAME = r"[A-Za-z]\w*_[a-z]{3}\w*"  # looks like a name of the code; x_i and W_l are mathematics
 escape = partial(html.escape, quote=False)
@@ -156,7 +157,8 @@ def prose(text, evidence, mark):
     for block in re.split(r"\n(?:[ \t]*\n)+|\n(?=Source:|Settings:|- )", text.strip("\n")):
         for indented, group in groupby(block.splitlines(), lambda line: line.startswith("    ")):
             lines = list(group)
-            out += equations(lines, evidence, mark) if indented else [f"<p>{mark(' '.join(lines))}</p>"]
+            kept = SHORT.sub("\\1\u00a0\\2\u00a0", " ".join(lines))
+            out += equations(lines, evidence, mark) if indented else [f"<p>{mark(kept)}</p>"]
     return "\n".join(out)
 
 
