@@ -23,7 +23,7 @@ DEFINITION = re.compile(r" {4,}\(([A-Z]{2,5}\.\d+)\)(.*)")
 PROVED = re.compile(r"\(([A-Z]{2,5}\.\d+)\)")  # in the docstring of a test
 CITED = re.compile(r"\b([A-Z]{2,5})\.(\d+)(?:(?:\)? to \(?\1\.|\)?[–-]\(?(?:\1\.)?)(\d+)\b)?")  # or "SSM.6 to SSM.10"
 TEXTS = re.compile(r"\S+(?: \S+)*")  # what stands between gaps of two spaces or more
-SHORT = re.compile(r"(?<!\S)(\S{1,4}) ([=<>≤≥~→]) (?=\S{1,6}(?!\S))")  # s = 0 stays on one line
+SHORT = re.compile(r"(?<!\S)(\S{1,6}) ([=<>≤≥~→]) (?=\S{1,6}(?!\S))")  # s = 0 stays on one line
 SCRIPT = r"\{(?:[^{}]|\{[^{}]*\})*\}|[A-Za-z0-9α-ωΑ-Ω\u0300-\u036f]+(?:-[A-Z]+)*"
 NAME = r"[A-Za-z]\w*_[a-z]{3}\w*"  # looks like a name of the code; x_i and W_l are mathematics
 escape = partial(html.escape, quote=False)
