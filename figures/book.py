@@ -194,9 +194,9 @@ def picture(name, record, evidence, mark):
                    for c, answer in zip(record["claims"], answers))
     checked, missed = len(answers) - answers.count(""), answers.count("NO")
     return (f'<figure id="figure-{name}">{images}<figcaption>'
-            f"<h3>{mark(title.rstrip('.'))}</h3>\n{prose(caption, evidence, mark)}</figcaption>\n"
+            f"<h3>{mark(title.rstrip('.'))}</h3>\n{prose(caption, evidence, mark)}\n"
             f"<details{' open' * bool(missed)}><summary>{checked} claims checked, {missed or 'none'} missed</summary>"
-            f"<table><tr><th>claim<th>value<th>bound<th>holds{rows}</table></details></figure>\n")
+            f"<table><tr><th>claim<th>value<th>bound<th>holds{rows}</table></details></figcaption></figure>\n")
 
 
 def section(c, contents, pictures, evidence, mark):
