@@ -45,6 +45,8 @@ def colours(text):
             kind = "k" if keyword.iskeyword(token.string) else "d" if before in ("def", "class") else None
         if name == "FSTRING_START":  # from Python 3.12 on an f-string is many tokens; here it stays one
             open_strings.append(token.start)
+        if "\n" in token.string:  # Python 3.12.1 counts the last line of such a string in bytes
+            right = len(token.string.rpartition("\n")[2])
         start, left = open_strings.pop() if name == "FSTRING_END" else token.start
         if kind and not open_strings:
             for row in range(start, end + 1):
