@@ -1,5 +1,6 @@
 """What the figures share: claims, random streams, one style, the kinds of panel, and what several measure."""
 
+from functools import partial
 from typing import NamedTuple
 from zlib import crc32
 
@@ -9,7 +10,7 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from scoremin import GaussianMixture, energy_distance
+import scoremin as sm
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
@@ -22,7 +23,7 @@ matplotlib.rcParams.update({
     "lines.markersize": 4, "axes.prop_cycle": matplotlib.cycler(color=[BLUE, ORANGE, GREEN, RED, SKY, PURPLE]),
 })
 
-MIXTURE = GaussianMixture([0.5, 0.5], [[2, 2], [-2, -2]], [[[1, 0.5], [0.5, 1]], [[1, -0.5], [-0.5, 1]]])
+MIXTURE = sm.GaussianMixture([0.5, 0.5], [[2, 2], [-2, -2]], [[[1, 0.5], [0.5, 1]], [[1, -0.5], [-0.5, 1]]])
 
 
 class Claim(NamedTuple):
@@ -40,9 +41,19 @@ class Claim(NamedTuple):
         return bool((self.low is None or self.low <= self.value) and (self.high is None or self.value <= self.high))
 
 
-def stream(seed, name):
-    """The random generator of one figure, or of one part of it: independent for every name."""
-    return np.random.default_rng([seed, crc32(name.encode())])
+def claim(text, value, low=None, high=None):
+    """A Claim in Python's own floats; give at least one bound."""
+    return Claim(text, *(None if a is None else float(a) for a in (value, low, high)))
+
+
+def measured(text, value):
+    """A number that is shown, not claimed: no bounds."""
+    return claim(text, value)
+
+
+def stream(seed, name, part=""):
+    """The random generator of one figure, or of one part of it: independent for every name and part."""
+    return np.random.default_rng([seed, crc32((name + part).encode())])
 
 
 def scaled(n, budget, least=10):
@@ -56,9 +67,26 @@ def ticker(progress, n, label):
     return lambda i, x: next(bar, None)
 
 
+def init(rng, *sizes):
+    """First parameters of a network of these sizes, in float32."""
+    return sm.init_mlp(rng, sizes, np.float32)
+
+
+def train(loss, model, params, data, rng, budget, progress, *, steps, label="training", **options):
+    """model(params) after so many steps, at budget 1, of Adam on loss(model, x, rng); options are those of fit."""
+    params, _ = sm.fit(lambda params, x, rng: loss(model(params), x, rng), params, data, rng=rng,
+                       steps=scaled(steps, budget), progress=partial(progress, label=label), **options)
+    return model(params)
+
+
 def normal(rng, x):
     """Standard normal noise of x's shape and dtype."""
     return rng.standard_normal(x.shape, x.dtype)
+
+
+def signs(rng, x):
+    """Rademacher probes of x's shape and dtype."""
+    return sm.probes(rng, "rademacher", x.shape, x.dtype)
 
 
 def relu_energy(params):
@@ -81,6 +109,13 @@ def canvas(rows, columns, height, **options):
     """A figure 8 inches wide, about the width of a README page, and its axes."""
     fig = Figure(figsize=(8, height), layout="constrained")
     return fig, fig.subplots(rows, columns, **options)
+
+
+def rows(columns, heights):
+    """A figure 8 inches wide of rows with as many panels and as high, in inches, as listed; its axes by row."""
+    fig = Figure(figsize=(8, sum(heights)), layout="constrained")
+    parts = fig.subfigures(len(heights), 1, height_ratios=heights)
+    return fig, [part.subplots(1, n) for part, n in zip(parts, columns)]
 
 
 def save(fig, out):
@@ -123,13 +158,6 @@ def draw_map(fig, ax, value, box, label, n=121, norm=None, cmap="viridis"):
     if label:
         bar = fig.colorbar(image, cax=ax.inset_axes([1.04, 0, 0.05, 1]), label=label)
         bar.outline.set_linewidth(0.6)
-
-
-def rows(columns, heights):
-    """A figure 8 inches wide of rows with as many panels and as high, in inches, as listed; its axes by row."""
-    fig = Figure(figsize=(8, sum(heights)), layout="constrained")
-    parts = fig.subfigures(len(heights), 1, height_ratios=heights)
-    return fig, [part.subplots(1, n) for part, n in zip(parts, columns)]
 
 
 def draw_error(ax, score, target, box, n=101):
@@ -182,4 +210,4 @@ def distance_to_real(x, real, rng):
 
     For an x that is itself real the factor makes the law free of n, but for small n, and the mean exactly so:
     (1/n + 1/n) E‖a − a'‖ times n (MET.2). So few points suffice to measure the floor of many."""
-    return len(x) * float(np.mean([energy_distance(x, real(rng, len(x))) for _ in range(4)]))
+    return len(x) * np.mean([sm.energy_distance(x, real(rng, len(x))) for _ in range(4)])
