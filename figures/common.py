@@ -42,13 +42,11 @@ class Claim(NamedTuple):
 
 
 def claim(text, value, low=None, high=None):
-    """A Claim in Python's own floats; give at least one bound."""
+    """A Claim in Python's own floats."""
     return Claim(text, *(None if a is None else float(a) for a in (value, low, high)))
 
 
-def measured(text, value):
-    """A number that is shown, not claimed: no bounds."""
-    return claim(text, value)
+measured = claim  # by this name where there is no bound: a number that is shown, not claimed
 
 
 def stream(seed, name, part=""):
@@ -142,6 +140,13 @@ def draw_points(ax, x, color=BLUE, size=1.5, alpha=0.5):
     ax.scatter(*x.T, s=size, color=color, alpha=alpha, linewidths=0)
 
 
+def draw_samples(axes, samples, colors, box, labels=True, size=1.5):
+    """A panel of dots for each sample, title -> x (n,2)."""
+    for ax, (title, x), color in zip(axes, samples.items(), colors):
+        plane(ax, title, box, labels)
+        draw_points(ax, x, color, size)
+
+
 def draw_field(ax, score, box, color=DARK, n=15, longest=6.0):
     """Score vectors on a grid, at the same scale in every panel, shortened to at most longest."""
     x = grid((1 - 1 / n) * box, n)
@@ -160,26 +165,17 @@ def draw_map(fig, ax, value, box, label, n=121, norm=None, cmap="viridis"):
         bar.outline.set_linewidth(0.6)
 
 
-def draw_error(ax, score, target, box, n=101):
-    """The size of a score's error as a pale background for draw_field, one range everywhere; the image, for a bar."""
-    image = error(score, target, grid(box, n)).reshape(n, n)
-    return ax.imshow(image, origin="lower", extent=(-box, box, -box, box), cmap="Oranges", alpha=0.7,
-                     norm=LogNorm(0.1, 30), interpolation="bilinear")
+def draw_scores(axes, scores, box=5, n=101):
+    """A row of score fields of the mixture by title, each over its error, with one bar.
 
-
-def draw_levels(ax, density, box, n=101):
-    """Where the data are: lines of a density at e^−½ and e^−2 of its largest value on the grid."""
-    a = density.log_density(grid(box, n)).reshape(n, n)
-    axis = np.linspace(-box, box, n)
-    ax.contour(axis, axis, a, levels=[a.max() - 2, a.max() - 0.5], colors=BLUE, linewidths=0.7, linestyles="solid")
-
-
-def draw_scores(axes, scores, box=5):
-    """A row of score fields of the mixture by title, each over its error, with one bar."""
+    The error is a pale background; lines show where the data are, p at e^−½ and e^−2 of its largest value."""
+    x, axis = grid(box, n), np.linspace(-box, box, n)
+    p = MIXTURE.log_density(x).reshape(n, n)
     for ax, (title, score) in zip(axes, scores.items()):
         plane(ax, title, box, labels=False)
-        image = draw_error(ax, score, MIXTURE.score, box)
-        draw_levels(ax, MIXTURE, box)
+        image = ax.imshow(error(score, MIXTURE.score, x).reshape(n, n), origin="lower", extent=(-box, box, -box, box),
+                          cmap="Oranges", alpha=0.7, norm=LogNorm(0.1, 30), interpolation="bilinear")
+        ax.contour(axis, axis, p, levels=[p.max() - 2, p.max() - 0.5], colors=BLUE, linewidths=0.7, linestyles="solid")
         draw_field(ax, score, box)
         ax.set_xlabel("$x_1$")
     axes[0].set_ylabel("$x_2$")

@@ -1,15 +1,17 @@
-"""Nine mistakes from public code, each beside the right version: none raises an error, all are visible.
+"""Nine mistakes of public reimplementations, each beside the right version: most run in silence, all are visible.
 
-Left, in blue, what is right; the other panels of a row differ from it in one line. Top, annealed
-Langevin dynamics to two modes of weights 0.8 and 0.2 (crosses), from a wide cloud: noise of size √step
-at every level loses the minor mode, a step proportional to σ never gathers the cloud, ascending levels
-end at the widest. Middle, Langevin dynamics on a mixture: drift ε with noise √ε has temperature ½ and
-clusters of half the area, uniform noise drifts off, a flipped energy sign drives all points away (shown
-after 8 steps). Bottom, score fields: probes of norm 1 with the full ‖s‖² learn half the score, a KDE
-asked at its own points (grey) leaves most of them without a pull, and a ReLU energy trained by the implicit
-objective is flat.
+Of these only two raise an error in this package: `annealed_langevin` refuses ascending levels, and `langevin`
+stops once the flipped sign has driven its chains out of range. Left, in blue, what is right; the other panels
+of a row differ from it in one line. Top, annealed Langevin dynamics to two modes of weights 0.8 and 0.2
+(crosses), from a wide cloud: noise of size √step at every level loses the minor mode, a step proportional to σ
+never gathers the cloud, ascending levels end at the widest. Middle, Langevin dynamics on a mixture: drift ε
+with noise √ε has temperature ½ and clusters of half the area, uniform noise drifts off, a flipped energy sign
+drives all points away (shown after 8 steps). Bottom, score fields: probes of norm 1 with the full ‖s‖² learn
+half the score, a KDE asked at its own points (grey) leaves most of them without a pull, and a ReLU energy
+trained by the implicit objective is flat.
 
-Source: the wrong versions are written out in tests/test_common_mistakes.py with their exact effects.
+Source: reimplementations of the papers in public repositories, and threads in their issue trackers; the
+wrong versions stand in figures/common_mistakes.py, their exact effects in tests/test_common_mistakes.py.
 Settings: exact scores in the first two rows, 1,000 chains; σ 10 → 0.1 in 10 levels of 100 steps, step
 0.001; Langevin step 0.1, 300 steps. Networks 2-64-64 in the third, 1,500 and 500 Adam steps of 256.
 """
@@ -148,12 +150,6 @@ def notes(m):
             f"relative error {m.error:.2f}"]
 
 
-def draw_samples(row, samples, box):
-    for ax, (title, x) in zip(row, samples.items()):
-        c.plane(ax, title, box, labels=False)
-        c.draw_points(ax, x, c.BLUE if ax is row[0] else c.RED, size=2)
-
-
 def draw_fields(row, learned, points):
     """Fields; the one that is asked at its own points as arrows at these, at the same scale."""
     for ax, (title, score) in zip(row, learned.items()):
@@ -169,8 +165,8 @@ def draw_fields(row, learned, points):
 
 def draw(m):
     fig, axes = c.canvas(3, 4, 6.3, sharex="row", sharey="row")
-    draw_samples(axes[0], m.annealed, 10)
-    draw_samples(axes[1], m.plain, 9)
+    for row, samples, box in zip(axes, (m.annealed, m.plain), (10, 9)):
+        c.draw_samples(row, samples, [c.BLUE, c.RED, c.RED, c.RED], box, labels=False, size=2)
     draw_fields(axes[2], m.learned, m.points)
     for ax, note in zip(axes.flat, notes(m)):
         ax.text(0.97, 0.03, note, transform=ax.transAxes, ha="right", va="bottom", fontsize=7,

@@ -11,8 +11,9 @@ largest distance of 200 samples of real data that were measured in its place.
 
 Source: Song & Ermon 2019, algorithm 1; the swiss roll of scikit-learn, scaled by 1/10.
 Settings: 3-128-128-128-2 network; 200,000 points, 10,000 Adam steps of 256 rows, rate 0.01: 128 points, each
-under opposite noises z and −z, at every level equally often; σ geometric from 1.5 to 0.01 in 20 levels;
-4,000 chains from N(0, 1.5² I); annealed 50 steps a level, step 2.5e-5 at the last; Langevin 1,000 steps of 2.5e-5.
+under opposite noises z and −z; σ geometric from 1.5 to 0.01 in 20 levels, dealt out in turn, so that the first
+eight have 7 of the 128 points and the others 6; 4,000 chains from N(0, 1.5² I); annealed 50 steps a level, step
+2.5e-5 at the last; Langevin 1,000 steps of 2.5e-5.
 """
 
 from functools import partial
@@ -37,13 +38,6 @@ def loss(score, x, rng):
     return sm.ncsn_loss(score, np.concatenate([x, x]), np.concatenate([z, -z]), np.concatenate([sigma, sigma]))
 
 
-def train(rng, budget, progress):
-    """The noise-conditional score network, in float32."""
-    params, data = c.init(rng, 3, 128, 128, 128, 2), sm.swiss_roll(rng, c.scaled(200_000, budget))
-    return c.train(loss, partial(sm.NoiseConditionalMLP, sigma_data=SIGMA_DATA), params, data, rng, budget, progress,
-                   steps=10_000, batch_size=128, learning_rate=1e-2)
-
-
 def sample(score, rng, n, per_level, progress):
     """The end of Langevin dynamics, and annealed Langevin dynamics at the end of each level, from one start."""
     start, path = SIGMAS[0].astype(np.float32) * rng.standard_normal((n, 2), np.float32), []
@@ -63,22 +57,21 @@ def sample(score, rng, n, per_level, progress):
 
 def measure(stream, budget, progress):
     rng, n = stream(), c.scaled(4000, budget, 100)
-    score = train(rng, budget, progress)
+    params, data = c.init(rng, 3, 128, 128, 128, 2), sm.swiss_roll(rng, c.scaled(200_000, budget))
+    score = c.train(loss, partial(sm.NoiseConditionalMLP, sigma_data=SIGMA_DATA), params, data, rng, budget, progress,
+                    steps=10_000, batch_size=128, learning_rate=1e-2)
     plain, path = sample(score, rng, n, c.scaled(STEPS_PER_LEVEL, budget, 2), progress)
     original, distance = sm.swiss_roll(rng, n), lambda x: c.distance_to_real(x, sm.swiss_roll, rng)
     real = [distance(sm.swiss_roll(rng, 250)) for _ in range(c.scaled(200, budget))]
-    return SimpleNamespace(original=original, plain=plain, path=path, floor=np.mean(real), worst=max(real),
+    samples = {"original": original, "Langevin": plain, "annealed Langevin": path[-1]}
+    return SimpleNamespace(samples=samples, path=path, floor=np.mean(real), worst=max(real),
                            annealed=distance(path[-1]), langevin=distance(plain))
 
 
 def draw(m):
     """Three samples above, six stages of the last of them below."""
     fig, (above, below) = c.rows([3, 6], [2.86, 1.39])
-    samples = m.original, m.plain, m.path[-1]
-    titles, colors = ("original", "Langevin", "annealed Langevin"), (c.BLUE, c.RED, c.GREEN)
-    for ax, title, x, color in zip(above, titles, samples, colors):
-        c.plane(ax, title, BOX)
-        c.draw_points(ax, x, color)
+    c.draw_samples(above, m.samples, (c.BLUE, c.RED, c.GREEN), BOX)
     radius = np.sqrt(np.sum(m.path[-1]**2, axis=1))
     for ax, level in zip(below, SHOWN):
         c.plane(ax, rf"$\sigma={SIGMAS[level]:.2g}$", BOX, labels=False)
