@@ -28,22 +28,15 @@ SIGMA, SIGMAS = 0.3, sm.geometric_sigmas(3, 0.3, 5)
 BLURRED = {"explicit, KDE", "denoising", "NCSN"}          # these see q_σ, σ = h = 0.3
 
 
-def explicit(score, batch, rng):
-    return sm.explicit_loss(score, batch[:, :2], batch[:, 2:])
-
-
-def ncsn(score, x, rng):
-    return sm.ncsn_loss(score, x, c.normal(rng, x), SIGMAS[rng.integers(len(SIGMAS), size=len(x))])
-
-
 LOSSES = {
-    "explicit, true score": explicit,
-    "explicit, KDE": explicit,
-    "implicit": lambda score, x, rng: sm.implicit_loss(score, x),
+    "explicit, true score": c.explicit,
+    "explicit, KDE": c.explicit,
+    "implicit": c.implicit,
     "SSM": lambda score, x, rng: sm.sliced_loss(score, x, c.signs(rng, x)),
-    "SSM-VR": lambda score, x, rng: sm.sliced_vr_loss(score, x, c.signs(rng, x)),
+    "SSM-VR": c.sliced_vr,
     "denoising": lambda score, x, rng: sm.denoising_loss(score, x, c.normal(rng, x), SIGMA),
-    "NCSN": ncsn,
+    "NCSN": lambda score, x, rng: sm.ncsn_loss(score, x, c.normal(rng, x),
+                                               SIGMAS[rng.integers(len(SIGMAS), size=len(x))]),
 }
 
 
