@@ -296,7 +296,7 @@ def earlier(path):
         figures = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda name: None)["figures"]
         for name, record in figures.items():
             with suppress(ValueError, KeyError, TypeError, AttributeError):
-                section(name, record)
+                section(name, record).encode()
                 records[name] = record
     return records
 
@@ -328,6 +328,12 @@ def save_all(out, folder, records, only=()):
         write(out / "results.json", json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n", folder)
         write(out / "README.md", gallery(figures), folder)
         # LEAD: write(out / "book.html", importlib.import_module("figures.book").book(figures), folder)
+
+
+def save_times(out, folder, seconds):
+    """times.json: what the machine has to do with."""
+    times = {"platform": f"{platform.platform()}, {os.cpu_count()} cores", "seconds": seconds}
+    write(out / "times.json", json.dumps(times, indent=1) + "\n", folder)
 
 
 def write(path, text, folder):
@@ -459,18 +465,18 @@ def prepare_streams():
 
 def main(argv=None):
     prepare_streams()
+    stop = catch_signals()
     args = parse(argv)
     if args.list:
         print(*FIGURES, sep="\n")
         return 0
-    start, stop, names = time.monotonic(), catch_signals(), args.only or list(FIGURES)
+    start, names = time.monotonic(), args.only or list(FIGURES)
     try:
         records, seconds = run_figures(names, args, QUICK if args.quick else 1.0, args.folder, stop)
         report(records)
         if records:
             save_all(args.out, args.folder, records, args.only)
-        times = {"platform": f"{platform.platform()}, {os.cpu_count()} cores", "seconds": seconds}
-        write(args.out / "times.json", json.dumps(times, indent=1) + "\n", args.folder)
+            save_times(args.out, args.folder, seconds)
     except OSError as problem:
         say(f"run_all.py: cannot write: {problem}", sys.stderr)
         return 1
