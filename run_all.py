@@ -431,8 +431,9 @@ def open_folders(args, parser):
         if args.quick and out == ROOT / "figures":
             parser.error("--quick does not write into figures/")
         out.mkdir(parents=True, exist_ok=True)
-        if (out / "README.md").exists() and WRITTEN not in (out / "README.md").read_text("utf-8", "replace"):
-            parser.error(f"{out / 'README.md'} is no gallery and would be replaced; name another folder")
+        page = out / "README.md"
+        if page.exists() and not page.read_text("utf-8", "replace").startswith(WRITTEN):
+            parser.error(f"{page} is no gallery and would be replaced; name another folder")
         folder = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=out))
         (folder / "matplotlibrc").touch()
         return out, folder

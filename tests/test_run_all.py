@@ -13,9 +13,12 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import run_all
+from figures import common
+from scoremin import GaussianMixture
 
 ROOT = Path(__file__).resolve().parent.parent
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals, terminals and closed streams as POSIX has them")
@@ -144,7 +147,7 @@ def start(copy, *options, before=None, **settings):
 def finish(process):
     """Its exit status, what it printed, and what it said on the error stream."""
     try:
-        printed, said = process.communicate(timeout=30)
+        printed, said = process.communicate(timeout=90)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         raise
@@ -352,10 +355,10 @@ def test_claims_that_are_none_fail_in_their_own_figure(copy, tmp_path):
     assert status == 1
     assert {name for name, record in records.items() if "error" in record} == set(BAD_CLAIMS)
     assert names(tmp_path) == files("good", "undocumented")
-    for name, word in {"nan": "value is nan", "none": "value is None", "text": "value is '1'", "bound": "high is inf"}.items():
+    for name, word in zip(BAD_CLAIMS, ("value is nan", "value is None", "value is '1'", "high is inf")):
         assert word in records[name]["error"]
     assert "## undocumented\n" in page(tmp_path)
-    assert "7 FAILED" not in printed and "nan FAILED" in printed.splitlines()[-1]
+    assert all(f"{name} FAILED" in printed.splitlines()[-1] for name in BAD_CLAIMS)
 
 
 def test_measured_times_run_last_and_alone(copy, tmp_path):
@@ -388,12 +391,10 @@ def test_measured_times_that_differ_leave_the_checkout_clean(copy, tmp_path):
     first, stayed = draw()
     assert not stayed
     assert draw() == (first, True)
-    named, stayed = draw("--only", "clock")
-    assert not stayed and results(out)["clock"] != json.loads(first["results.json"])["figures"]["clock"]
-    assert draw("--seed", 3)[1] is False
-    assert draw("--seed", 3)[1] is True
+    assert draw("--only", "clock")[1] is False
+    assert results(out)["clock"] != json.loads(first["results.json"])["figures"]["clock"]
     (out / "clock.png").unlink()
-    assert draw("--seed", 3)[1] is False
+    assert draw()[1] is False
     assert page(out).count("](clock.png)") == 1
 
 
@@ -408,19 +409,20 @@ def under_way(copy, folder, *options, **settings):
         process = start(copy, "--jobs", 2, "--only", "slow", "good", *options, "--out", folder / "out",
                         env={"NOTES": str(notes)}, stderr=said, **settings)
     try:
-        assert within(20, lambda: notes.exists() and " ok" in (folder / "said").read_text())
+        assert within(60, lambda: notes.exists() and " ok" in (folder / "said").read_text())
         _, pid, place = notes.read_text().split()
         yield process, int(pid), Path(place)
     finally:
         for left in filter(None, (process.pid, pid)):
             if alive(left):
                 os.kill(int(left), signal.SIGKILL)
-        process.communicate(timeout=10)
+        process.communicate(timeout=30)
 
 
 @POSIX
 @pytest.mark.parametrize("name, status, group", [
-    ("SIGINT", 130, True), ("SIGINT", 130, False), ("SIGTERM", 143, False), ("SIGTERM", 143, True), ("SIGHUP", 129, True)])
+    ("SIGINT", 130, True), ("SIGINT", 130, False), ("SIGTERM", 143, True), ("SIGTERM", 143, False),
+    ("SIGHUP", 129, True)])
 def test_signal_ends_all_and_keeps_what_was_finished(copy, tmp_path, name, status, group):
     """Ctrl-C, kill, a closed terminal, to the process or to its group: status 128 + n, no traceback, no worker
     left, and the finished figure's picture and record in place."""
@@ -443,7 +445,7 @@ def test_stopped_worker_does_not_hang_an_interrupt(copy, tmp_path):
     with under_way(copy, tmp_path) as (process, pid, _):
         os.kill(pid, signal.SIGSTOP)
         os.kill(process.pid, signal.SIGINT)
-        assert process.wait(timeout=10) == 130
+        assert process.wait(timeout=30) == 130
         assert not alive(pid)
     assert list(results(tmp_path / "out")) == ["good"]
 
@@ -453,9 +455,9 @@ def test_workers_end_with_their_parent(copy, tmp_path):
     """The parent killed without a chance: its workers end, and take the unfinished folder along."""
     with under_way(copy, tmp_path) as (process, pid, place):
         process.kill()
-        process.wait(timeout=10)
-        assert within(10, lambda: not alive(pid))
-        assert within(5, lambda: not place.exists())
+        process.wait(timeout=30)
+        assert within(30, lambda: not alive(pid))
+        assert within(30, lambda: not place.exists())
 
 
 @POSIX
@@ -466,7 +468,7 @@ def test_signals_that_were_ignored_stay_ignored(copy, tmp_path):
         time.sleep(0.5)
         assert process.poll() is None and alive(pid)
         os.kill(process.pid, signal.SIGTERM)
-        assert process.wait(timeout=10) == 143
+        assert process.wait(timeout=30) == 143
 
 
 # Files
@@ -648,3 +650,250 @@ def test_terminal_shows_bars_and_a_total_and_keeps_no_stray_characters(copy, tmp
     assert len(lines) == 3, lines
     for line in lines:
         assert re.fullmatch(r"(good|steps) +\d+\.\d s   ok|broken +\d+\.\d s   FAILED", line), lines
+
+
+PLOT = '''"""A title."""
+import logging
+from .common import Claim, canvas
+
+logging.disable()  # Matplotlib complains of its folder, as it should
+
+def measure(stream, budget, progress):
+    return stream().random(50)
+
+def draw(m):
+    fig, ax = canvas(1, 1, 2)
+    ax.plot(m)
+    ax.set(title="a title", xlabel="x")
+    return fig
+
+def claims(m):
+    return [Claim("mean", m.mean(), 0, 1)]
+'''
+
+
+def test_settings_of_the_user_change_no_byte_of_a_picture(tmp_path):
+    """A matplotlibrc in the working folder, in MATPLOTLIBRC or in MPLCONFIGDIR, legible or not, a backend that does not
+    exist, a folder that cannot be written: the same PNG."""
+    for part in ("scoremin", "figures"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__", "*.png", "*.json"))
+    write(tmp_path / "figures" / "plot.py", PLOT)
+    write(tmp_path / "run_all.py", table({"plot": 1}))
+    (tmp_path / "large").mkdir()
+    write(tmp_path / "large" / "matplotlibrc", "font.size: 30\nlines.linewidth: 9\nsavefig.dpi: 20\n")
+    (tmp_path / "illegible").mkdir()
+    (tmp_path / "illegible" / "matplotlibrc").write_bytes(b"\xff\xfe font.size \x00: what\n")
+    settings = {
+        "plain": {}, "folder": {"cwd": tmp_path / "large"}, "illegible": {"cwd": tmp_path / "illegible"},
+        "file": {"env": {"MATPLOTLIBRC": str(tmp_path / "large" / "matplotlibrc"), "MPLBACKEND": "nonsense"}},
+        "config": {"env": {"MPLCONFIGDIR": str(tmp_path / "large")}},
+        "nowhere": {"env": {"MPLCONFIGDIR": str(tmp_path / "run_all.py")}},
+    }
+    runs = [start(tmp_path, "--out", tmp_path / name, **given) for name, given in settings.items()]
+    assert [finish(process)[0] for process in runs] == [0] * len(runs)
+    pictures = {(tmp_path / name / "plot.png").read_bytes() for name in settings}
+    assert len(pictures) == 1
+    assert pictures.pop().startswith(b"\x89PNG\r\n")
+
+
+# Texts of claims and records
+
+
+def test_claim_holds_within_its_bounds_and_on_them():
+    """low <= value <= high; None is no bound on that side; a value that is NaN lies in no bounds."""
+    for low, high, holding, missing in ((0, 1, [0, 0.5, 1], [-0.1, 1.1, float("nan")]), (0, None, [0, 9], [-0.1]),
+                                        (None, 1, [-9, 1], [1.1]), (None, None, [5], [])):
+        assert all(common.Claim("", value, low, high).holds is True for value in holding)
+        assert not any(common.Claim("", value, low, high).holds for value in missing)
+
+
+def record(value=0.5, low=None, high=None, holds=True, **others):
+    """A record with one claim."""
+    claim = {"text": "a | b", "value": value, "low": low, "high": high, "holds": holds}
+    return {"seed": 4, "budget": 1.0, "caption": "Title.\n\nText.\nSettings: s.\n", "pictures": ["fig.png"],
+            "claims": [claim], **others}
+
+
+@pytest.mark.parametrize("low, high, text", [
+    (0.0, 1.0, "0 … 1"), (None, 1.0, "≤ 1"), (0.0, None, "≥ 0"), (None, None, "measured")])
+def test_bounds_of_both_sides_of_one_and_of_none(low, high, text):
+    """Bounds in words; a bound of 0 is a bound. A claim is answered yes or NO, at the full budget alone."""
+    claim = record(0.5, low, high)["claims"][0]
+    assert run_all.bounds(claim) == text
+    answers = [run_all.answer({**claim, "holds": holds}, budget) for holds in (True, False) for budget in (1.0, 0.5)]
+    assert answers == (["", "", "", ""] if text == "measured" else ["yes", "", "NO", ""])
+
+
+def test_verdict_counts_the_claims_that_miss():
+    """ok, the number of misses, not checked at a small budget, FAILED."""
+    hit, miss = record()["claims"][0], record(holds=False)["claims"][0]
+    verdicts = [run_all.verdict(record(claims=claims)) for claims in ([], [hit, hit], [hit, miss], [miss, hit, miss])]
+    assert verdicts == ["ok", "ok", "1 of 2 claims MISSED", "2 of 3 claims MISSED"]
+    assert run_all.verdict(record(claims=[miss], budget=0.99)) == "drawn, claims not checked"
+    assert run_all.verdict({"budget": 0.01, "error": "e"}) == "FAILED"
+
+
+def test_only_values_differ_means_that_all_else_is_the_same():
+    """Records of a timed figure agree if nothing but the values differs and all claims hold in both."""
+    old = record(0.5, 0.0, 1.0)
+    assert run_all.only_values_differ(old, record(0.7, 0.0, 1.0))
+    others = [record(0.5, 0.1, 1.0), record(0.5, 0.0, 1.0, seed=5), record(0.5, 0.0, 1.0, caption="New"),
+              record(2.0, 0.0, 1.0, holds=False), record(0.5, 0, 1, budget=0.1),
+              {"seed": 4, "budget": 1.0, "error": "e"}]
+    for new in others:
+        assert not run_all.only_values_differ(old, new)
+        assert not run_all.only_values_differ(new, old)
+        assert not run_all.only_values_differ(new, new) or run_all.verdict(new) == "ok"
+    assert not run_all.only_values_differ(None, old)
+
+
+def test_gallery_says_what_was_run_and_what_failed(monkeypatch):
+    """All figures, some, a small budget, a failure: the head counts, and claims to have checked what was checked."""
+    monkeypatch.setattr(run_all, "FIGURES", {"fig": 1, "gif": 1})
+    whole = run_all.gallery({"fig": record(0.5, 0, 1), "gif": record(pictures=["gif.png", "gif.gif"])})
+    assert whole.startswith("# Gallery\n\nWritten by `python run_all.py`: 2 of 2 figures, each claim checked")
+    assert "| a &#124; b | 0.5 | 0 … 1 | yes |\n" in whole and "| a &#124; b | 0.5 | measured |  |\n" in whole
+    assert "## Title\n\n![fig](fig.png)\n\nText.  \nSettings: s.\n\n| claim |" in whole
+    assert whole.count("![gif](gif.png)\n![gif](gif.gif)\n") == 1
+    assert "[fig.py](fig.py), seed 4.\n" in whole
+    part = run_all.gallery({"fig": record(2, 0, 1, holds=False)})
+    assert "1 of 2 figures, each claim checked" in part and "seed 4. 1 of 1 claims MISSED.\n" in part
+    assert "| 2 | 0 … 1 | NO |\n" in part
+    mixed = run_all.gallery({"fig": record(0.5, 0, 1, budget=0.01), "gif": record()})
+    assert "each claim checked" not in mixed and "not checked" in mixed and "| yes |" not in mixed
+    failed = run_all.gallery({"fig": {"seed": 0, "budget": 1.0, "error": "Traceback\nKeyError: 'lost'\n"}})
+    assert "## fig\n\nFAILED: KeyError: 'lost'\n" in failed and "](fig.png)" not in failed
+
+
+def test_last_line_names_what_missed():
+    """All claims hold; or every miss and failure by name; or nothing was checked."""
+    good, bad, broken = record(0.5, 0, 1), record(2, 0, 1, holds=False), {"seed": 0, "budget": 1.0, "error": "e"}
+    assert run_all.summary({"a": good, "b": record()}) == "all claims hold"
+    assert run_all.summary({"a": good, "b": bad, "c": bad, "d": broken}) == (
+        "d FAILED; b MISSED 'a | b'; c MISSED 'a | b'")
+    assert run_all.summary({"a": {**bad, "budget": 0.01}}) == "claims are not checked at this budget"
+    assert run_all.summary({"a": {**bad, "budget": 0.01}, "d": {**broken, "budget": 0.01}}) == "d FAILED"
+
+
+def test_checked_claim_is_plain_numbers():
+    """Values and bounds of any float type become Python's, ready for JSON; bounds may be missing, values not."""
+    plain = run_all.checked(common.Claim("a", np.float32(0.5), None, np.int64(1)))
+    assert plain == {"text": "a", "value": 0.5, "low": None, "high": 1.0, "holds": True}
+    assert [type(plain[key]) for key in ("value", "high", "holds")] == [float, float, bool]
+    for numbers in ((None, 0, 1), (1, float("inf"), None), (1, None, float("nan")), (1j, None, None), ("1", 0, 2)):
+        with pytest.raises(ValueError, match="claim 'a': "):
+            run_all.checked(SimpleClaim("a", *numbers))
+
+
+class SimpleClaim(common.Claim):
+    """A claim that does not compare, so that its numbers may be none."""
+
+    holds = True
+
+
+# What the figures share
+
+
+def test_streams_are_told_apart_by_seed_name_and_part():
+    """The generator of [seed, CRC-32 of name and part]; the published check value of CRC-32 is cbf43926."""
+    draws = [common.stream(*key).random() for key in ((5, "a"), (6, "a"), (5, "b"), (5, "a", "x"), (5, "a", "y"))]
+    assert len(set(draws)) == 5
+    assert common.stream(5, "12345", "6789").random() == np.random.default_rng([5, 0xCBF43926]).random()
+    assert common.stream(5, "123456789").random() == common.stream(5, "12345", "6789").random()
+
+
+def test_scaled_rounds_and_keeps_a_least_number():
+    """n · budget, rounded, but never below the least."""
+    assert [common.scaled(1000, budget) for budget in (1.0, 0.5, 0.0126, 0.001)] == [1000, 500, 13, 10]
+    assert common.scaled(100, 0.01, 3) == 3
+    assert common.scaled(2, 1.0) == 10
+
+
+def test_saved_picture_depends_on_the_drawing_alone(tmp_path):
+    """The same drawing twice: the same bytes, 8 · 160 pixels wide, without the name of any software."""
+    for name in ("a", "b"):
+        fig, ax = common.canvas(1, 1, 2.5)
+        ax.plot([1, 2])
+        common.save(fig, tmp_path / name)
+    data = (tmp_path / "a").read_bytes()
+    assert data == (tmp_path / "b").read_bytes()
+    assert (int.from_bytes(data[16:20]), int.from_bytes(data[20:24])) == (1280, 400)
+    assert b"Software" not in data and b"Date" not in data
+
+
+def test_ticker_advances_a_bar_of_n_steps_and_no_further():
+    """A sampler's callback: one step of the bar a call, with its label, silent after the last."""
+    seen = []
+
+    def progress(iterable, label):
+        seen.append((label, len(iterable)))
+        for i in iterable:
+            seen.append(i)
+            yield i
+
+    callback = common.ticker(progress, 2, "sampling")
+    for i in range(4):
+        callback(i, None)
+    assert seen == [("sampling", 2), 0, 1]
+
+
+def test_grid_is_the_plane_row_by_row():
+    """n · n points over [−box, box]², the first coordinate running fastest, as pictures have it."""
+    expected = [[-2, -2], [0, -2], [2, -2], [-2, 0], [0, 0], [2, 0], [-2, 2], [0, 2], [2, 2]]
+    assert common.grid(2, 3).tolist() == expected
+
+
+def test_map_has_each_value_at_its_place():
+    """draw_map puts the value at (x₁, x₂) where the axes say: x₁ to the right, x₂ upwards."""
+    fig, ax = common.canvas(1, 1, 2)
+    common.draw_map(fig, ax, lambda x: 5 + x[:, 0] + 10 * x[:, 1] + 100, 2, "", n=3)
+    image = ax.get_images()[0]
+    assert image.get_array().tolist() == [[83, 85, 87], [103, 105, 107], [123, 125, 127]]
+    assert (image.origin, list(image.get_extent())) == ("lower", [-2, 2, -2, 2])
+
+
+def test_arrows_are_the_score_and_at_most_as_long_as_said():
+    """draw_field: directions and lengths of the score, those above the longest shortened to it."""
+    _, ax = common.canvas(1, 1, 2)
+    common.draw_field(ax, lambda x: 4 * x, 3, n=3, longest=6.0)
+    arrows = ax.collections[0]
+    x, s = arrows.get_offsets(), np.stack([arrows.U, arrows.V], axis=1)
+    assert np.allclose(sorted({*x[:, 0]}), [-2, 0, 2])
+    size = np.linalg.norm(s, axis=1)
+    assert np.allclose(size, np.minimum(4 * np.linalg.norm(x, axis=1), 6.0))
+    assert np.allclose(s * np.linalg.norm(x, axis=1, keepdims=True), x * size[:, None])
+
+
+def test_error_is_a_distance_at_each_point():
+    """‖s − target‖: 5 for a difference of (3, 4), whatever its sign."""
+    x = np.zeros((2, 2))
+    assert common.error(lambda x: x + [3.0, 4.0], lambda x: x, x).tolist() == [5, 5]
+    assert common.error(lambda x: x, lambda x: x + [3.0, 4.0], x).tolist() == [5, 5]
+
+
+def test_passes_count_values_tangents_and_traces():
+    """One for a value, one more for a tangent, for each of a stack, or for a closed-form trace."""
+    from scoremin import MLP, implicit_loss, init_mlp, sliced_vr_loss
+    score, x = MLP(init_mlp(np.random.default_rng(0), [2, 4, 4, 2])), np.ones((3, 2))
+    assert common.passes(lambda s: s(x), score) == 1
+    assert common.passes(lambda s: (s(x), s(x)), score) == 2
+    assert common.passes(lambda s: sliced_vr_loss(s, x, np.ones((3, 2))), score) == 2
+    assert common.passes(lambda s: sliced_vr_loss(s, x, np.ones((5, 3, 2))), score) == 6
+    assert common.passes(lambda s: implicit_loss(s, x), score) == 2
+
+
+def test_distance_of_real_to_real_is_twice_the_mean_distance():
+    """n times the mean energy distance of real samples is 2 E‖a − a'‖ (MET.2): 4/√π for N(0,1) in one dimension."""
+    normal = GaussianMixture([1.0], [[0.0]], [[[1.0]]])
+    rng = np.random.default_rng(0)
+    values = [common.distance_to_real(normal.sample(rng, 20), lambda rng, n: normal.sample(rng, n), rng)
+              for _ in range(200)]
+    assert abs(np.mean(values) - 4 / np.sqrt(np.pi)) < 5 * np.std(values) / np.sqrt(len(values))
+
+
+def test_normal_noise_has_shape_and_dtype_of_x():
+    """Noise of x's shape and dtype, from the generator given."""
+    x = np.zeros((2000, 3), np.float32)
+    z = common.normal(np.random.default_rng(0), x)
+    assert (z.shape, z.dtype) == (x.shape, x.dtype)
+    assert abs(z.mean()) < 5 / np.sqrt(z.size) and abs(z.var() - 1) < 5 * np.sqrt(2 / z.size)
