@@ -396,7 +396,7 @@ def summary(records):
               if answer(c, record["budget"]) == "NO"]
     if any(record["budget"] < 1 for record in records.values()):
         return "; ".join(wrong) or "claims are not checked at this budget"
-    return "; ".join(wrong) or "all claims hold"
+    return "; ".join(wrong) or ("all claims hold" if records else "none was finished")
 
 
 # The command line.

@@ -769,6 +769,7 @@ def test_last_line_names_what_missed():
     """All claims hold; or every miss and failure by name; or nothing was checked."""
     good, bad, broken = record(0.5, 0, 1), record(2, 0, 1, holds=False), {"seed": 0, "budget": 1.0, "error": "e"}
     assert run_all.summary({"a": good, "b": record()}) == "all claims hold"
+    assert run_all.summary({}) == "none was finished"
     assert run_all.summary({"a": good, "b": bad, "c": bad, "d": broken}) == (
         "d FAILED; b MISSED 'a | b'; c MISSED 'a | b'")
     assert run_all.summary({"a": {**bad, "budget": 0.01}}) == "claims are not checked at this budget"
