@@ -46,6 +46,7 @@ import traceback
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.metadata import version
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from numbers import Real
 from pathlib import Path
@@ -235,6 +236,18 @@ def run_group(names, jobs, settings, stop, board):
             worker.end()
 
 
+@contextmanager
+def masked():
+    """What starts here is deaf to signals from its first moment, where the system can; we hear them afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # when it starts it lets signals through
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    yield
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
 class Worker:
     """A process that draws one figure after the other."""
 
@@ -242,12 +255,8 @@ class Worker:
         context, self.settings = multiprocessing.get_context("spawn"), settings
         self.pipe, far = context.Pipe()
         self.process = context.Process(target=work, args=(far, *settings))
-        masks = hasattr(signal, "pthread_sigmask")
-        if masks:  # a signal while it starts is the parent's alone
-            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        self.process.start()
-        if masks:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        with masked():
+            self.process.start()
         far.close()
 
     def begin(self, name, board):

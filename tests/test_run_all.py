@@ -440,6 +440,19 @@ def test_signal_ends_all_and_keeps_what_was_finished(copy, tmp_path, name, statu
 
 
 @POSIX
+def test_interrupt_while_the_workers_start(copy, tmp_path):
+    """Ctrl-C to the whole group as soon as the first figure is begun: status 130, no trace of the starting worker."""
+    with open(tmp_path / "said", "w") as said:
+        process = start(copy, "--jobs", 2, "--only", "slow", "good", "--out", tmp_path / "out", stderr=said)
+    assert within(60, lambda: "slow ..." in (tmp_path / "said").read_text())
+    os.killpg(process.pid, signal.SIGINT)
+    status, printed, _ = finish(process)
+    assert (status, "0 of 2 figures" in printed) == (130, True)
+    assert "Traceback" not in (tmp_path / "said").read_text()
+    assert names(tmp_path / "out") == []
+
+
+@POSIX
 def test_stopped_worker_does_not_hang_an_interrupt(copy, tmp_path):
     """Ctrl-C while a worker is stopped (SIGSTOP): all ends within seconds."""
     with under_way(copy, tmp_path) as (process, pid, _):
