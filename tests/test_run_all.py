@@ -540,7 +540,7 @@ def test_records_saved_at_the_same_moment_are_all_kept(tmp_path, monkeypatch):
         (tmp_path / f".{name}").mkdir()
         run_all.save_all(tmp_path, tmp_path / f".{name}", {name: record})
 
-    threads = [threading.Thread(target=writer, args=(name,)) for name in "abcdefgh"]
+    threads = [threading.Thread(target=writer, args=(name,)) for name in "hgfedcba"]
     for thread in threads:
         thread.start()
     for thread in threads:
