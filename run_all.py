@@ -11,13 +11,13 @@ A figure is a script figures/NAME.py, listed in FIGURES below, whose docstring i
                                                 scales the steps, progress(iterable, label) shows how far it is
     draw(m) -> fig                              saved as figures/NAME.png
     claims(m) -> [Claim, ...]                   its numbers, with the bounds that they must keep
-    animate(m, path)                            if it is there, writes figures/NAME.gif
+    animate(m, path)                            if it is there, writes a moving picture, figures/ANIMATION
 
-Pictures, results.json (claims, seeds, versions) and the gallery README.md are written when all figures are done,
-those of finished figures after an interrupt too. The same seed gives the same bytes on the same machine; seconds and
-platform stand in times.json, which git ignores. A figure of measured times cannot repeat itself: it runs alone, after
-the others, and where its claims hold and only measured values differ from the record, picture and record stay,
-unless --only names it.
+Pictures, results.json (claims, seeds, versions), the gallery README.md and the book, book.html, are written when
+all figures are done, those of finished figures after an interrupt too. The same seed gives the same bytes on the
+same machine; seconds and platform stand in times.json, which git ignores. A figure of measured times cannot repeat
+itself: it runs alone, after the others, and where its claims hold and only measured values differ from the record,
+picture and record stay, unless --only names it.
 
 Exit status: 0 all claims hold, 1 a figure failed, a claim is missed or a file cannot be written, 2 bad usage,
 128 + n ended by signal n: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
@@ -85,7 +85,7 @@ def run_figure(name, seed, budget, folder, progress):
         pictures = [f"{name}.png"]
         save(module.draw(m), folder / pictures[0])
         if hasattr(module, "animate"):
-            pictures.append(f"{name}.gif")
+            pictures.append(module.ANIMATION)
             module.animate(m, folder / pictures[1])
         claims = [checked(claim) for claim in module.claims(m)]
         done = {**record, "caption": module.__doc__ or name, "pictures": pictures, "claims": claims}
@@ -336,7 +336,7 @@ def save_all(out, folder, records, only=()):
         results = {"versions": versions, "figures": figures}
         write(out / "results.json", json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n", folder)
         write(out / "README.md", gallery(figures), folder)
-        # LEAD: write(out / "book.html", importlib.import_module("figures.book").book(figures), folder)
+        write(out / "book.html", importlib.import_module("figures.book").book(figures), folder)
 
 
 def save_times(out, folder, seconds):

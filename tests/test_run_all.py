@@ -89,7 +89,7 @@ FIGURES = {
               "[Claim('seconds', time.time(), 0, None), Claim('the budget', m[1], None, None)]"),
 }
 BAD_CLAIMS = ["nan", "none", "text", "bound", "unnamed", "unprintable", "claimless"]
-MOVING = "\n\ndef animate(m, path):\n    path.write_bytes(b'moving')\n"
+MOVING = "\n\nANIMATION = 'moving.gif'\n\n\ndef animate(m, path):\n    path.write_bytes(b'moving')\n"
 
 
 def table(names):
@@ -108,6 +108,7 @@ def copy(tmp_path_factory):
     (root / "figures").mkdir()
     source = (ROOT / "figures" / "common.py").read_text(encoding="utf-8")
     claim = next(node for node in ast.parse(source).body if getattr(node, "name", "") == "Claim")
+    write(root / "figures" / "book.py", "def book(figures):\n    return f'a book of {list(figures)}'\n")
     write(root / "figures" / "common.py", COMMON.format(claim=ast.get_source_segment(source, claim)))
     for name, (measure, claims) in FIGURES.items():
         write(root / "figures" / f"{name}.py", FIGURE.format(name=name, measure=measure, claims=claims))
@@ -178,7 +179,7 @@ def names(out):
 
 def files(*figures):
     """The files that a run of these figures leaves."""
-    return sorted(["README.md", "results.json", "times.json", *(f"{name}.png" for name in figures)])
+    return sorted(["README.md", "book.html", "results.json", "times.json", *(f"{name}.png" for name in figures)])
 
 
 def within(seconds, condition):
