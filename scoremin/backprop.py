@@ -39,7 +39,23 @@ x. For its own derivative, with a field v of the shape of x from outside, use
 
     (BP.10) Σ_N vᵀ∇E(x) = Σ_N J_E v
 
-the right side is the tangent of E along v: (BP.3)–(BP.5) with δ_L = 0, δ̇_L = 1.
+the right side is the tangent of E along v: (BP.3)–(BP.5) with δ_L = 0, δ̇_L = 1. What each objective hands
+over at the output, with N rows and M probes (for an energy, v = −∂ℓ/∂s in (BP.10) with the ∂ℓ/∂s of this list):
+
+    (BP.11) explicit   ∂ℓ/∂s = (s − target)/N         denoising  (s + z/σ)/N at x̃         NCSN  σ(σs + z)/N at x̃
+            implicit   s/N, t = 1/N                   SSM-VR     s/N, δ̇_L = v/NM          SSM   Σ_M v(vᵀs)/NM, δ̇_L = v/NM
+
+ISM and SSM on an energy, s = −∇E, need the third derivative of E: their trace is −Σ_j e_jᵀ∂²E e_j, and
+vᵀJv = −vᵀ∂²E v. There is no rule for it here (autograd's own operations do it), but a port may need it. For
+directions p and q, with subscripts for tangents along them, ä and ÿ second derivatives along both,
+
+    (BP.12) ä_l = φ'' ∘ ẏ_p ∘ ẏ_q + φ' ∘ ÿ_l,   ÿ_l = ä_{l−1} W_l,   ä_0 = 0,   pᵀ∂²E q = ÿ_L
+
+and back, from δ_pq = ∂ℓ/∂ÿ_L and zeros, writing ḡ = δ W_{l+1}ᵀ of the layer above for each of the four adjoints,
+
+    (BP.13) δ_pq = φ' ∘ ḡ_pq,   δ_p = φ' ∘ ḡ_p + φ'' ∘ ẏ_q ∘ ḡ_pq,   δ_q = φ' ∘ ḡ_q + φ'' ∘ ẏ_p ∘ ḡ_pq
+            δ = φ' ∘ ḡ + φ'' ∘ (ẏ_p ∘ ḡ_p + ẏ_q ∘ ḡ_q + ÿ ∘ ḡ_pq) + φ''' ∘ ẏ_p ∘ ẏ_q ∘ ḡ_pq
+    (BP.14) ∂ℓ/∂W_l = a_{l−1}ᵀδ + ȧ_pᵀδ_p + ȧ_qᵀδ_q + äᵀδ_pq,   φ''' = (1 − ς)(2φ'' − φ') − ς(1 − ς)(2φ' − a)
 
 The forward pass fills a tape, the backward pass reads it. Where nothing is traced there is no tape, and
 rows go through the network in blocks that stay in the cache. Where autograd differentiates in x, or a

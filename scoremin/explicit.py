@@ -24,7 +24,7 @@ normaliser (2πh²)^{d/2} is the same in every kernel, so it cancels in the weig
     (ESM.4)  ∇log p_h(x) = Σ_i w_i (x_i − x)/h²                           the mean shift over h²
     (ESM.5)  log p_h(x) = log Σ_i exp(−‖x−x_i‖²/2h²) − log n − (d/2) log 2πh²
 
-At a data point, x = x_j, the point's own kernel is the largest and pulls nothing. Writing
+Its Jacobian is (MIX.5) with r_i = w_i, u_i = (x_i − x)/h² and Σ_i = h²I. At a data point, x = x_j, the point's own kernel is the largest and pulls nothing. Writing
 w_j = 1/(1 + r) with r = Σ_{i≠j} exp(−‖x_j−x_i‖²/2h²), and w'_i for the weights without point j,
 
     (ESM.6)  ∇log p_h(x_j) = r/(1 + r) · Σ_{i≠j} w'_i (x_i − x_j)/h²

@@ -21,7 +21,11 @@ size of what it is trained on, −z/σ, and a bound of what it learns, the mean 
     (NET.5)  at one fixed σ this is an MLP of x alone, with the constants moved into the weights:
              W_1 → W_1[:d]/√(σ² + σ_data²),  b_1 → b_1 + log σ W_1[d],  W_L → W_L/σ,  b_L → b_L/σ
 
-(a single layer takes both). An energy-based model puts a density on x through one number per point,
+(a single layer takes both). Derivatives go back the same way, with G_l = ∂ℓ/∂W_l and g_l = ∂ℓ/∂b_l of that MLP:
+
+    (NET.6)  ∂ℓ/∂W_1 = [G_1/√(σ² + σ_data²); log σ g_1],   ∂ℓ/∂b_1 = g_1,   ∂ℓ/∂W_L = G_L/σ,   ∂ℓ/∂b_L = g_L/σ
+
+An energy-based model puts a density on x through one number per point,
 its energy E_θ(x), provided that Z is finite:
 
     (EBM.1)  p_θ(x) = exp(−E_θ(x)) / Z_θ,   Z_θ = ∫ exp(−E_θ(x)) dx
