@@ -25,10 +25,12 @@ the code means "this line computes equation ISM.4":
     derivatives   JVP      directional derivatives and the divergence of any score function
     explicit      ESM      match a known or estimated score
     implicit      ISM      match an unknown score, with the exact trace
+    linear        LIN      the same as least squares, for models linear in their parameters
     sliced        SSM      the same with random probes, at a cost free of d
     denoising     DSM      learn the score of noisy data by predicting the noise
     ncsn          NCSN     many noise levels, one network
     langevin      LD       sample, at one level or annealed through many
+    sde           SDE      continuous noise: sample in ten calls, and exact likelihoods
     train         FIT      Adam and the training loop
     metrics       MET      distances between scores and between samples
     backprop      BP       the MLP's derivatives by hand, the fast path under network
@@ -42,8 +44,10 @@ from .derivatives import divergence, jvp
 from .explicit import explicit_loss, kde_log_density, kde_score
 from .implicit import implicit_loss
 from .langevin import annealed_langevin, langevin
+from .linear import linear_score
 from .metrics import energy_distance, fisher_divergence, mode_weights, relative_error, two_sample_test
 from .ncsn import geometric_sigmas, ncsn_loss
 from .network import MLP, EnergyMLP, NoiseConditionalMLP, energy_score, init_mlp
+from .sde import dpm_solver, log_likelihood, probability_flow, reverse_sde
 from .sliced import probes, sliced_loss, sliced_vr_loss
 from .train import fit

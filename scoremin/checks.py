@@ -75,3 +75,8 @@ def noise_levels(name, sigma, x):
     if not 0 < sigma.min() <= sigma.max() < np.inf:
         raise ValueError(f"{name} runs from {sigma.min()} to {sigma.max()}; want finite numbers > 0")
     return sigma[:, None] if sigma.ndim else np.full((len(x), 1), sigma, x.dtype)
+
+
+def value_at(score, x, *sigma):
+    """score(x, *sigma), which must have x's shape."""
+    return like(score(x, *sigma), x)

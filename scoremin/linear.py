@@ -1,0 +1,75 @@
+"""Linear models (LIN): score matching without gradient descent, by one linear solve.
+
+Let s(x) = W f(x) with fixed features f, (d,) -> (m,), and W (d,m) to be learned. Here m counts features.
+The divergence is linear in W, Σ_ik W_ik ∂f_k/∂x_i, so (ISM.4) is quadratic: with F and G for two means,
+
+    (LIN.1)  J_ISM = ½ tr(W F Wᵀ) + tr(W G),   F = E[f fᵀ] (m,m),   G = E[∂f/∂x] (m,d)
+
+F is positive semidefinite. A ridge adds ½ ridge ‖W‖_F²; the derivative in W is W F + ridge W + Gᵀ, zero at
+
+    (LIN.2)  W = −Gᵀ (F + ridge I)⁻¹,   where, with no ridge, J_ISM = −½ tr(Gᵀ F⁻¹ G)
+
+Take f = (1, x) and data of mean μ, covariance S (1/n). F = [[1, μᵀ], [μ, S + μμᵀ]], and G = [0; I] stacked.
+W = [b, A] must solve b + Aμ = 0 and bμᵀ + A(S + μμᵀ) = −I; put the first in the second, AS = −I. The best
+linear score is the Gaussian's, as (ISM.8) says:
+
+    (LIN.3)  s(x) = −S⁻¹(x − μ)
+
+Richer features need the ridge. With as many features as points there is a u with uᵀf = 0 at all of them;
+for W = −t Gᵀu uᵀ the first term of (LIN.1) is 0 and the second all that is left, which is (ISM.9) again:
+
+    (LIN.4)  J_ISM = −t ‖Gᵀu‖² → −∞ as t → ∞
+
+Features of any accuracy come from chance. For ω ~ N(0, I/ℓ²), β uniform on [0, 2π], the product of two
+cosines is half a sum, whose part with 2β has mean 0, and E cos ωᵀ(x − y) is the Gaussian's transform:
+
+    (LIN.5)  f_k(x) = √(2/m) cos(ω_kᵀx + β_k),   E[f(x)ᵀf(y)] = exp(−‖x − y‖²/2ℓ²) = k(x, y)
+
+Only products of features matter: let k(x, y) = f(x)ᵀf(y), let K (n,n) and K_x (1,n) hold k between data, and
+between x and data, and ζ(x) = 1/n Σ_j ∇_{x_j} k(x, x_j). At (LIN.2) s = −(1/ridge)(ζ + 1/n Σ_j k(x, x_j) s(x_j)),
+as W (F + ridge I) = −Gᵀ applied to f(x) says. At the data that is a system for the n values s(x_j), and then
+
+    (LIN.6)  s(X) = −n (K + n·ridge I)⁻¹ ζ(X)
+    (LIN.7)  s(x) = −ζ(x)/ridge + K_x (K + n·ridge I)⁻¹ ζ(X)/ridge
+
+for any kernel, of infinitely many features too. (LIN.6) is the Stein gradient estimator with η = n·ridge: it
+solves Stein's identity (ISM.3) for test functions k(·, x_j). Off the data (LIN.7) is its only extension
+that minimises the same loss.
+
+Cost: N m² + m³, once; d directional derivatives of f. Fails: m features are a fixed choice, a small ridge
+overfits as above. Sources: Hyvärinen 2005 (exponential family); Sriperumbudur et al. 2017 (kernels);
+Rahimi & Recht 2007 (Fourier features); Li & Turner 2018 (Stein gradient estimator); Zhou et al. 2020.
+"""
+
+import numpy as np
+from autograd import make_jvp
+
+from .checks import floats, points
+
+
+def _values(features, x):
+    """f(x) (N,m), checked; autograd may be tracing x."""
+    f = features(x)
+    if np.ndim(f) != 2 or np.shape(f)[0] != x.shape[0]:
+        raise ValueError(f"features(x) has shape {np.shape(f)}; want ({x.shape[0]}, m), a row for each of x")
+    return f
+
+
+def linear_score(features, x, ridge=0.0):
+    """The score function s(x) = W f(x) that minimises J_ISM + ½ ridge ‖W‖² on the points x (N,d).
+
+    features(x), (N,d) -> (N,m), treats rows independently and is made of autograd's operations.
+    Raises ValueError where ridge is 0 and the features are linearly dependent on x: J_ISM has no minimum."""
+    x, ridge = points("x", x), floats("ridge", ridge)
+    if ridge.ndim or ridge < 0:
+        raise ValueError(f"ridge is {ridge}; want one number >= 0")
+    f, d = np.asarray(_values(features, x), float), x.shape[1]               # (N,m)
+    pushforward = make_jvp(lambda x: _values(features, x))(x)
+    directions = [np.zeros_like(x) + e for e in np.eye(d, dtype=x.dtype)]    # d of (N,d)
+    G = np.stack([np.mean(pushforward(v)[1], axis=0) for v in directions], axis=1)  # (m,d)  (LIN.1)
+    F = f.T @ f / len(x)                                                     # (m,m)  (LIN.1)
+    if not ridge and np.linalg.matrix_rank(F, hermitian=True) < len(F):
+        raise ValueError(f"features(x), {f.shape}, are linearly dependent: no least loss; want fewer or ridge > 0")
+    W = -np.linalg.solve(F + float(ridge) * np.eye(len(F)), G)               # (m,d), Wᵀ  (LIN.2)
+    W = W.astype(x.dtype)
+    return lambda x: np.dot(_values(features, points("x", x, d)), W)         # (N,d)
