@@ -107,7 +107,8 @@ def _levels(sigmas, upwards=False):
     if sigmas.ndim == 1 and sigmas.size > 1 and sigmas.dtype.kind in "iuf":
         sigmas = sigmas.astype(float)
         signs = np.sign(np.diff(sigmas))
-        if (sigmas > 0).all() and np.isfinite(sigmas).all() and ((signs < 0).all() or upwards and (signs > 0).all()):
+        ordered = (signs < 0).all() or (upwards and (signs > 0).all())
+        if ordered and (sigmas > 0).all() and np.isfinite(sigmas).all():
             return sigmas.tolist()
     order = "strictly descending or ascending" if upwards else "strictly descending"
     raise ValueError(f"sigmas are {sigmas}; want a list of at least 2 finite numbers > 0 in {order} order")
