@@ -1,38 +1,38 @@
 """Linear models (LIN): score matching without gradient descent, by one linear solve.
 
 Let s(x) = W f(x) with fixed features f, (d,) -> (m,), and W (d,m) to be learned. Here m counts features.
-The divergence is linear in W, Σ_ik W_ik ∂f_k/∂x_i, so (ISM.4) is quadratic: with F and G for two means,
+The divergence is linear in W, Σ_ik W_ik ∂f_k/∂x_i, so (ISM.4) is quadratic: with F and U for two means,
 
-    (LIN.1)  J_ISM = ½ tr(W F Wᵀ) + tr(W G),   F = E[f fᵀ] (m,m),   G = E[∂f/∂x] (m,d)
+    (LIN.1)  J_ISM = ½ tr(W F Wᵀ) + tr(W U),   F = E[f fᵀ] (m,m),   U = E[∂f/∂x] (m,d)
 
-F is positive semidefinite. A ridge adds ½ ridge ‖W‖_F²; the derivative in W is W F + ridge W + Gᵀ, zero at
+F is positive semidefinite. A ridge adds ½ ridge ‖W‖_F²; the derivative in W is W F + ridge W + Uᵀ, zero at
 
-    (LIN.2)  W = −Gᵀ (F + ridge I)⁻¹,   where, with no ridge, J_ISM = −½ tr(Gᵀ F⁻¹ G)
+    (LIN.2)  W = −Uᵀ (F + ridge I)⁻¹,   where, with no ridge, J_ISM = −½ tr(Uᵀ F⁻¹ U)
 
-Take f = (1, x) and data of mean μ, covariance S (1/n). F = [[1, μᵀ], [μ, S + μμᵀ]], and G = [0; I] stacked.
+Take f = (1, x) and data of mean μ, covariance S (1/n). F = [[1, μᵀ], [μ, S + μμᵀ]], and U = [0; I] stacked.
 W = [b, A] must solve b + Aμ = 0 and bμᵀ + A(S + μμᵀ) = −I; put the first in the second, AS = −I. The best
 linear score is the Gaussian's, as (ISM.8) says:
 
     (LIN.3)  s(x) = −S⁻¹(x − μ)
 
-Richer features need the ridge. With as many features as points there is a u with uᵀf = 0 at all of them;
-for W = −t Gᵀu uᵀ the first term of (LIN.1) is 0 and the second all that is left, which is (ISM.9) again:
+Richer features need the ridge. With as many features as points there is a ν ≠ 0 with νᵀf = 0 at all of them;
+for W = −t Uᵀν νᵀ the first term of (LIN.1) is 0 and the second all that is left, which is (ISM.9) again:
 
-    (LIN.4)  J_ISM = −t ‖Gᵀu‖² → −∞ as t → ∞
+    (LIN.4)  J_ISM = −t ‖Uᵀν‖² → −∞ as t → ∞
 
 Features of any accuracy come from chance. For ω ~ N(0, I/ℓ²), β uniform on [0, 2π], the product of two
 cosines is half a sum, whose part with 2β has mean 0, and E cos ωᵀ(x − y) is the Gaussian's transform:
 
     (LIN.5)  f_k(x) = √(2/m) cos(ω_kᵀx + β_k),   E[f(x)ᵀf(y)] = exp(−‖x − y‖²/2ℓ²) = k(x, y)
 
-Only products of features matter: let k(x, y) = f(x)ᵀf(y), let K (n,n) and K_x (1,n) hold k between data, and
+Only products of features matter: let k(x, y) = f(x)ᵀf(y), let R (n,n) and R_x (1,n) hold k between data, and
 between x and data, and ζ(x) = 1/n Σ_j ∇_{x_j} k(x, x_j). At (LIN.2) s = −(1/ridge)(ζ + 1/n Σ_j k(x, x_j) s(x_j)),
-as W (F + ridge I) = −Gᵀ applied to f(x) says. At the data that is a system for the n values s(x_j), and then
+as W (F + ridge I) = −Uᵀ applied to f(x) says. At the data that is a system for the n values s(x_j), and then
 
-    (LIN.6)  s(X) = −n (K + n·ridge I)⁻¹ ζ(X)
-    (LIN.7)  s(x) = −ζ(x)/ridge + K_x (K + n·ridge I)⁻¹ ζ(X)/ridge
+    (LIN.6)  s(X) = −n (R + n·ridge I)⁻¹ ζ(X)
+    (LIN.7)  s(x) = −ζ(x)/ridge + R_x (R + n·ridge I)⁻¹ ζ(X)/ridge
 
-for any kernel, of infinitely many features too. (LIN.6) is the Stein gradient estimator with η = n·ridge: it
+for any kernel, of infinitely many features too. (LIN.6) is the Stein gradient estimator, its regulariser n·ridge: it
 solves Stein's identity (ISM.3) for test functions k(·, x_j). Off the data (LIN.7) is its only extension
 that minimises the same loss.
 
@@ -66,10 +66,10 @@ def linear_score(features, x, ridge=0.0):
     f, d = np.asarray(_values(features, x), float), x.shape[1]               # (N,m)
     pushforward = make_jvp(lambda x: _values(features, x))(x)
     directions = [np.zeros_like(x) + e for e in np.eye(d, dtype=x.dtype)]    # d of (N,d)
-    G = np.stack([np.mean(pushforward(v)[1], axis=0) for v in directions], axis=1)  # (m,d)  (LIN.1)
+    U = np.stack([np.mean(pushforward(v)[1], axis=0) for v in directions], axis=1)  # (m,d)  (LIN.1)
     F = f.T @ f / len(x)                                                     # (m,m)  (LIN.1)
     if not ridge and np.linalg.matrix_rank(F, hermitian=True) < len(F):
         raise ValueError(f"features(x), {f.shape}, are linearly dependent: no least loss; want fewer or ridge > 0")
-    W = -np.linalg.solve(F + float(ridge) * np.eye(len(F)), G)               # (m,d), Wᵀ  (LIN.2)
+    W = -np.linalg.solve(F + float(ridge) * np.eye(len(F)), U)               # (m,d), Wᵀ  (LIN.2)
     W = W.astype(x.dtype)
     return lambda x: np.dot(_values(features, points("x", x, d)), W)         # (N,d)

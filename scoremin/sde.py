@@ -9,9 +9,9 @@ independent pieces add, the sum telescopes: x_i is x_0 + σ_i z, of density q_σ
     (SDE.3)  σ(t) = σ_min (σ_max/σ_min)^t,   dσ²/dt = 2 σ² log(σ_max/σ_min)
 
 (SDE.3) at equal steps of t is the geometric grid (NCSN.1). At t = 1, q is all but Gaussian: for data
-N(μ, c²I) its divergence from N(0, σ_max² I), the usual start, is, with r = c²/σ_max²,
+N(μ, c²I) its divergence from N(0, σ_max² I), the usual start, is, with ρ = c²/σ_max²,
 
-    (SDE.4)  KL = ½(‖μ‖²/σ_max² + d r − d log(1 + r)) = ½‖μ‖²/σ_max² + ¼ d r² + O(d r³)
+    (SDE.4)  KL = ½(‖μ‖²/σ_max² + d ρ − d log(1 + ρ)) = ½‖μ‖²/σ_max² + ¼ d ρ² + O(d ρ³)
 
 so σ_max must exceed ‖μ‖ and c. The start N(μ, S + σ_max² I), S the data's covariance, gets both moments right.
 Only σ² matters as time: (SDE.2) is the heat equation, and ∇q = q s writes it with s alone in two ways,
@@ -36,7 +36,7 @@ Data N(0, c²I) have s = −x/(c² + σ²), and squaring the steps gives the var
     (SDE.11) V ← (1 − δ/(c² + σ²))² V + δ,   in the ancestral step + δ σ'²/σ²
 
 For a point mass, c = 0, D is x_0 and the ancestral step exact: V = σ² becomes σ'⁴/σ² + δσ'²/σ² = σ'². In
-(SDE.8), on a geometric grid of ratio σ²/σ'² = r, V/σ² follows v ← v/r + r − 1 with the fixed point r:
+(SDE.8), on a geometric grid of ratio σ²/σ'² = κ, V/σ² obeys V/σ² ← (V/σ²)/κ + κ − 1, with the fixed point κ:
 
     (SDE.12) c = 0:  V → σ_min² σ²/σ'² by (SDE.8),   V = σ_min² by (SDE.10)
 

@@ -32,10 +32,10 @@ def weights(score, features, x):
 
 
 def means(features, x, gap=1e-6):
-    """F and G of (LIN.1), G by central differences."""
+    """F and U of (LIN.1), U by central differences."""
     f = features(x)
-    G = [np.mean(features(x + gap * e) - features(x - gap * e), axis=0) / (2 * gap) for e in np.eye(x.shape[1])]
-    return f.T @ f / len(x), np.stack(G, axis=1)
+    U = [np.mean(features(x + gap * e) - features(x - gap * e), axis=0) / (2 * gap) for e in np.eye(x.shape[1])]
+    return f.T @ f / len(x), np.stack(U, axis=1)
 
 
 def data(n=400, seed=0):
@@ -43,23 +43,23 @@ def data(n=400, seed=0):
 
 
 def test_loss_of_a_linear_model_is_quadratic_in_its_weights():
-    """(LIN.1) ½ tr(W F Wᵀ) + tr(W G) is implicit_loss for any W."""
+    """(LIN.1) ½ tr(W F Wᵀ) + tr(W U) is implicit_loss for any W."""
     x, W = data(), np.random.default_rng(1).standard_normal((2, 10))
-    F, G = means(polynomial, x)
+    F, U = means(polynomial, x)
     loss = implicit_loss(lambda x: np.dot(polynomial(x), W.T), x)
-    assert abs(loss - 0.5 * np.trace(W @ F @ W.T) - np.trace(W @ G)) < 1e-6 * abs(loss)
+    assert abs(loss - 0.5 * np.trace(W @ F @ W.T) - np.trace(W @ U)) < 1e-6 * abs(loss)
 
 
 @pytest.mark.parametrize("ridge", [0.0, 0.1])
 def test_the_solution_is_a_stationary_point_of_the_loss_and_has_its_value(ridge):
-    """(LIN.2) autograd's gradient of implicit_loss + ½ ridge ‖W‖² in W vanishes; J_ISM = −½ tr(Gᵀ F⁻¹ G)."""
+    """(LIN.2) autograd's gradient of implicit_loss + ½ ridge ‖W‖² in W vanishes; J_ISM = −½ tr(Uᵀ F⁻¹ U)."""
     x = data()
     loss = lambda W: implicit_loss(lambda x: np.dot(polynomial(x), W.T), x) + 0.5 * ridge * np.sum(W**2)
     W = weights(linear_score(polynomial, x, ridge), polynomial, x)
     assert np.abs(grad(loss)(W)).max() < 1e-9 * np.abs(grad(loss)(W + 1)).max()
-    F, G = means(polynomial, x)
+    F, U = means(polynomial, x)
     if not ridge:
-        assert abs(loss(W) + 0.5 * np.trace(G.T @ np.linalg.solve(F, G))) < 1e-6
+        assert abs(loss(W) + 0.5 * np.trace(U.T @ np.linalg.solve(F, U))) < 1e-6
 
 
 def test_affine_features_give_the_gaussian_score():
@@ -70,14 +70,14 @@ def test_affine_features_give_the_gaussian_score():
 
 
 def test_without_a_ridge_the_loss_is_unbounded_at_as_many_features_as_points():
-    """(LIN.4) W = −t Gᵀu uᵀ with uᵀf = 0 at the data: the loss is −t‖Gᵀu‖²; linear_score refuses, a ridge repairs."""
+    """(LIN.4) W = −t Uᵀν νᵀ with νᵀf = 0 at the data: the loss is −t‖Uᵀν‖²; linear_score refuses, a ridge repairs."""
     x, features = data(6), fourier(np.random.default_rng(2), 9, 2, length=0.5)
-    _, G = means(features, x)
+    _, U = means(features, x)
     u = np.linalg.svd(features(x))[2][-1]
-    drop = np.sum((G.T @ u)**2)
+    drop = np.sum((U.T @ u)**2)
     assert drop > 1e-4
     for t in (1.0, 100.0):
-        W = -t * np.outer(G.T @ u, u)
+        W = -t * np.outer(U.T @ u, u)
         assert abs(implicit_loss(lambda x: np.dot(features(x), W.T), x) / (-t * drop) - 1) < 1e-6  # noqa: B023
     with pytest.raises(ValueError, match="linearly dependent"):
         linear_score(features, x)
@@ -102,7 +102,7 @@ def stein(kernel, x, n_ridge):
 
 
 def test_at_the_data_a_linear_score_is_the_stein_gradient_estimator():
-    """(LIN.6) With the kernel f(x)ᵀf(y) and η = n·ridge, more features than points."""
+    """(LIN.6) With the kernel f(x)ᵀf(y) and regulariser n·ridge, more features than points."""
     x, features = data(30), fourier(np.random.default_rng(4), 80, 2)
     estimate, _, _ = stein(lambda x, y: np.sum(features(x) * features(y), axis=1), x, 30 * 0.01)
     assert_allclose(linear_score(features, x, ridge=0.01)(x), estimate, atol=1e-10)
