@@ -15,7 +15,7 @@ linear score is the Gaussian's, as (ISM.8) says:
 
     (LIN.3)  s(x) = −S⁻¹(x − μ)
 
-Richer features need the ridge. With as many features as points there is a ν ≠ 0 with νᵀf = 0 at all of them;
+Richer features need the ridge. With more features than points there is a ν ≠ 0 with νᵀf = 0 at all of them;
 for W = −t Uᵀν νᵀ the first term of (LIN.1) is 0 and the second all that is left, which is (ISM.9) again:
 
     (LIN.4)  J_ISM = −t ‖Uᵀν‖² → −∞ as t → ∞
@@ -49,7 +49,7 @@ from .checks import floats, points
 
 def _values(features, x):
     """f(x) (N,m), checked; autograd may be tracing x."""
-    f = features(x)
+    f = floats("features(x)", features(x))
     if np.ndim(f) != 2 or np.shape(f)[0] != x.shape[0]:
         raise ValueError(f"features(x) has shape {np.shape(f)}; want ({x.shape[0]}, m), a row for each of x")
     return f
@@ -63,7 +63,7 @@ def linear_score(features, x, ridge=0.0):
     x, ridge = points("x", x), floats("ridge", ridge)
     if ridge.ndim or ridge < 0:
         raise ValueError(f"ridge is {ridge}; want one number >= 0")
-    f, d = np.asarray(_values(features, x), float), x.shape[1]               # (N,m)
+    f, d = _values(features, x).astype(float), x.shape[1]                   # (N,m)
     pushforward = make_jvp(lambda x: _values(features, x))(x)
     directions = [np.zeros_like(x) + e for e in np.eye(d, dtype=x.dtype)]    # d of (N,d)
     U = np.stack([np.mean(pushforward(v)[1], axis=0) for v in directions], axis=1)  # (m,d)  (LIN.1)

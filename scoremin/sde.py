@@ -169,6 +169,16 @@ def dpm_solver(score, x, sigmas):
     return _follow(advance, points("x", x), _levels(sigmas))
 
 
+def _runge_kutta(f, y, sigma, after):
+    """y at after, from y at sigma, for dy/dσ = f(y, σ)."""
+    step, middle = after - sigma, 0.5 * (sigma + after)
+    f_1 = f(y, sigma)                                                        # like y
+    f_2 = f(_finite(y + 0.5 * step * f_1, y), middle)
+    f_3 = f(_finite(y + 0.5 * step * f_2, y), middle)
+    f_4 = f(_finite(y + step * f_3, y), after)
+    return y + step / 6 * (f_1 + 2 * f_2 + 2 * f_3 + f_4)                    # like y  (SDE.22)
+
+
 def log_likelihood(score, x, sigmas, prior):
     """log q(x) (N,) at the level sigmas[-1], in nats, with the exact divergence, by Runge–Kutta of order 4.
 
@@ -179,16 +189,9 @@ def log_likelihood(score, x, sigmas, prior):
         s, tr = divergence(at, y[:, :-1])                                    # (N,d) (N,)
         return sigma * np.hstack([-s, tr[:, None]])                          # (N,d+1)  (SDE.14) (SDE.20)
 
-    def advance(y, sigma, after):
-        step, middle = after - sigma, 0.5 * (sigma + after)
-        f_1 = slope(y, sigma)                                                # (N,d+1)
-        f_2 = slope(_finite(y + 0.5 * step * f_1, y), middle)
-        f_3 = slope(_finite(y + 0.5 * step * f_2, y), middle)
-        f_4 = slope(_finite(y + step * f_3, y), after)
-        return y + step / 6 * (f_1 + 2 * f_2 + 2 * f_3 + f_4)                # (N,d+1)  (SDE.22)
-
     x = points("x", x)
-    y = _follow(advance, np.hstack([x, np.zeros_like(x[:, :1])]), _levels(sigmas)[::-1])
+    y = np.hstack([x, np.zeros_like(x[:, :1])])                              # (N,d+1)
+    y = _follow(lambda *ends: _runge_kutta(slope, *ends), y, _levels(sigmas)[::-1])
     start = np.asarray(prior(y[:, :-1]))                                     # (N,)
     if start.shape != (len(x),) or not np.isfinite(start).all():
         raise ValueError(f"prior(x) has shape {start.shape}; want ({len(x)},), the finite log-density of each row")

@@ -69,7 +69,7 @@ def test_affine_features_give_the_gaussian_score():
     assert_allclose(linear_score(affine, x)(x), -np.linalg.solve(S, (x - x.mean(axis=0)).T).T, atol=1e-12)
 
 
-def test_without_a_ridge_the_loss_is_unbounded_at_as_many_features_as_points():
+def test_without_a_ridge_the_loss_is_unbounded_with_more_features_than_points():
     """(LIN.4) W = −t Uᵀν νᵀ with νᵀf = 0 at the data: the loss is −t‖Uᵀν‖²; linear_score refuses, a ridge repairs."""
     x, features = data(6), fourier(np.random.default_rng(2), 9, 2, length=0.5)
     _, U = means(features, x)
@@ -160,5 +160,7 @@ def test_wrong_input_is_named():
     for features in (lambda x: x[:, 0], lambda x: x[:5]):
         with pytest.raises(ValueError, match=r"features\(x\) has shape"):
             linear_score(features, x)
+    with pytest.raises(ValueError, match=r"features\(x\) holds NaN"):
+        linear_score(lambda x: x * np.nan, x)
     with pytest.raises(ValueError, match=r"x has shape \(4, 3\); want \(N, 2\)"):
         linear_score(affine, x)(np.ones((4, 3)))
