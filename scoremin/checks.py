@@ -146,7 +146,7 @@ def like(name, s, shape, dtype):
                         f"write it with autograd.numpy")
     if a.dtype.kind != "f" or np.ma.isMaskedArray(a):
         raise TypeError(f"{name} is {described(a)}{' with a mask' * np.ma.isMaskedArray(a)}; want floats")
-    if a.shape != shape:
+    if a.ndim != len(shape) or any(want not in (None, size) for size, want in zip(a.shape, shape)):
         raise ValueError(f"{name} has shape {a.shape}; want {shape}" + ", that of x" * (len(shape) == 2))
     s = in_precision(s, dtype)
     if not finite(getval(s)):

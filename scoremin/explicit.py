@@ -30,7 +30,11 @@ w_j = 1/(1 + r) with r = Σ_{i≠j} exp(−‖x_j−x_i‖²/2h²), and w'_i for
     (ESM.6)  ∇log p_h(x_j) = r/(1 + r) · Σ_{i≠j} w'_i (x_i − x_j)/h²
 
 so between distinct points the score shrinks to 0 as h → 0. When x is the data, leave one out, which
-is the second factor alone. Even so, fitting at the data is an objective of its own,
+is the second factor alone. The density too is overrated at x_j by its own kernel. Left out,
+
+    (ESM.9)  log p_h^{(j)}(x_j) = log Σ_{i≠j} exp(−‖x_j−x_i‖²/2h²) − log(n − 1) − (d/2) log 2πh²
+
+has a mean over j that estimates E_p log p_h: the h of its maximum is a bandwidth chosen by the data. Even so, fitting at the data is an objective of its own,
 
     (ESM.8)  ½ 1/n Σ_j ‖s_θ(x_j) − ∇log p_h(x_j)‖²,   not ½ E_{x~p_h} ‖s_θ(x) − ∇log p_h(x)‖²
 
@@ -91,7 +95,7 @@ def kde_log_density(x, data, h, leave_one_out=False):
     n, d = len(data) - leave_one_out, data.shape[1]
     log_norm = float(np.log(n) + 0.5 * d * np.log(2 * np.pi * h**2))
     a = np.concatenate([log_sum_exp(a) for _, a in _kernels(x, data, h, leave_one_out)])  # (N,)
-    return a - log_norm                                                      # (N,)  (ESM.5)
+    return a - log_norm                                                      # (N,)  (ESM.5) (ESM.9)
 
 
 @in_range
