@@ -42,8 +42,8 @@ x. For its own derivative, with a field v of the shape of x from outside, use
 the right side is the tangent of E along v: (BP.3)–(BP.5) with δ_L = 0, δ̇_L = 1. What each objective hands
 over at the output, with N rows and M probes (for an energy, v = −∂ℓ/∂s in (BP.10) with the ∂ℓ/∂s of this list):
 
-    (BP.11) explicit   ∂ℓ/∂s = (s − target)/N         denoising  (s + z/σ)/N at x̃         NCSN  σ(σs + z)/N at x̃
-            implicit   s/N, t = 1/N                   SSM-VR     s/N, δ̇_L = v/NM          SSM   Σ_M v(vᵀs)/NM, δ̇_L = v/NM
+    (BP.11) explicit   ∂ℓ/∂s = (s − target)/N      denoising  (s + z/σ)/N at x̃      NCSN  σ(σs + z)/N at x̃
+            implicit   s/N, t = 1/N       SSM-VR  s/N, δ̇_L = v/NM       SSM  Σ_M v(vᵀs)/NM, δ̇_L = v/NM
 
 ISM and SSM on an energy, s = −∇E, need the third derivative of E: their trace is −Σ_j e_jᵀ∂²E e_j, and
 vᵀJv = −vᵀ∂²E v. There is no rule for it here (autograd's own operations do it), but a port may need it. For

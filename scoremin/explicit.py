@@ -24,8 +24,9 @@ normaliser (2πh²)^{d/2} is the same in every kernel, so it cancels in the weig
     (ESM.4)  ∇log p_h(x) = Σ_i w_i (x_i − x)/h²                           the mean shift over h²
     (ESM.5)  log p_h(x) = log Σ_i exp(−‖x−x_i‖²/2h²) − log n − (d/2) log 2πh²
 
-Its Jacobian is (MIX.5) with r_i = w_i, u_i = (x_i − x)/h² and Σ_i = h²I. At a data point, x = x_j, the point's own kernel is the largest and pulls nothing. Writing
-w_j = 1/(1 + r) with r = Σ_{i≠j} exp(−‖x_j−x_i‖²/2h²), and w'_i for the weights without point j,
+Its Jacobian is (MIX.5) with r_i = w_i, u_i = (x_i − x)/h² and Σ_i = h²I. At a data point, x = x_j, the
+point's own kernel is the largest and pulls nothing. Writing w_j = 1/(1 + r) with
+r = Σ_{i≠j} exp(−‖x_j−x_i‖²/2h²), and w'_i for the weights without point j,
 
     (ESM.6)  ∇log p_h(x_j) = r/(1 + r) · Σ_{i≠j} w'_i (x_i − x_j)/h²
 
@@ -34,7 +35,8 @@ is the second factor alone. The density too is overrated at x_j by its own kerne
 
     (ESM.9)  log p_h^{(j)}(x_j) = log Σ_{i≠j} exp(−‖x_j−x_i‖²/2h²) − log(n − 1) − (d/2) log 2πh²
 
-has a mean over j that estimates E_p log p_h: the h of its maximum is a bandwidth chosen by the data. Even so, fitting at the data is an objective of its own,
+has a mean over j that estimates E_p log p_h: the h of its maximum is a bandwidth chosen by the data.
+Even so, fitting at the data is an objective of its own,
 
     (ESM.8)  ½ 1/n Σ_j ‖s_θ(x_j) − ∇log p_h(x_j)‖²,   not ½ E_{x~p_h} ‖s_θ(x) − ∇log p_h(x)‖²
 
