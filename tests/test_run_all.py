@@ -123,25 +123,22 @@ def write(path, text):
     path.write_text(text, encoding="utf-8")
 
 
-def heed():
-    """In the child: signals as at a terminal, whatever the tests themselves were started under."""
-    for number in run_all.SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
+# Signals as at a terminal, whatever the tests themselves were started under; then what a test wants; then run_all.py.
+LAUNCH = """import os, signal, sys
+for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+    signal.signal(getattr(signal, name), signal.SIG_DFL)
+{before}
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
 
 
-def start(copy, *options, before=None, **settings):
+def start(copy, *options, before="", **settings):
     """run_all.py with these options, as a process of its own and in a session of its own."""
-    def prepare():
-        heed()
-        if before:
-            before()
-
-    settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8", **settings}
+    settings = {"cwd": copy, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8", **settings}
     settings["env"] = {**os.environ, "PYTHONIOENCODING": "utf-8", "NOTES": os.devnull, **settings.get("env", {})}
-    if os.name == "posix":
-        settings |= {"preexec_fn": prepare, "start_new_session": True}
-    return subprocess.Popen([sys.executable, str(copy / "run_all.py"), *map(str, options)],
-                            **{"cwd": copy, **settings})
+    launch = ["-S", "-E", "-c", LAUNCH.format(before=before)] if os.name == "posix" else []
+    return subprocess.Popen([sys.executable, *launch, str(copy / "run_all.py"), *map(str, options)],
+                            start_new_session=True, **settings)
 
 
 def finish(process):
@@ -231,7 +228,7 @@ def test_help_says_what_a_script_offers_and_how_it_ends():
 
 def test_names_given_twice_are_drawn_once_and_options_add_up(copy, tmp_path):
     """--only A A is A; --only A --only B is both. The longer figure is drawn first, the gallery keeps its order."""
-    options = ["--only", "good", "good", "--only", "other", "good", "--jobs", 1]
+    options = ["--only", "good", "good", "--only", "other", "--jobs", 1]
     status, printed, said = run(copy, *options, "--out", tmp_path)
     assert status == 0
     assert "2 of 2 figures" in printed
@@ -477,7 +474,7 @@ def test_workers_end_with_their_parent(copy, tmp_path):
 @POSIX
 def test_signals_that_were_ignored_stay_ignored(copy, tmp_path):
     """Under nohup a hang-up ends nothing."""
-    with under_way(copy, tmp_path, before=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as (process, pid, _):
+    with under_way(copy, tmp_path, before="signal.signal(signal.SIGHUP, signal.SIG_IGN)") as (process, pid, _):
         os.killpg(process.pid, signal.SIGHUP)
         time.sleep(0.5)
         assert process.poll() is None and alive(pid)
@@ -598,7 +595,7 @@ def test_old_encodings_print_signs_by_name(copy, tmp_path, encoding):
 def test_closed_streams_cost_nothing(copy, tmp_path, closed):
     """stdout, stderr or all closed: status and files as ever, and what is open gets nothing of the other."""
     status, printed, said = run(copy, "--only", "good", "high", "--out", tmp_path,
-                                before=lambda: [os.close(number) for number in closed])
+                                before=f"[os.close(number) for number in {closed}]")
     assert status == 1
     assert names(tmp_path) == files("good", "high")
     assert ("ok   good" in printed) == (1 not in closed) and "good ..." not in printed
@@ -606,11 +603,14 @@ def test_closed_streams_cost_nothing(copy, tmp_path, closed):
 
 
 @POSIX
-@pytest.mark.parametrize("broken", ["stdout", "stderr"])
-def test_reader_that_goes_away_costs_nothing(copy, tmp_path, broken):
+@pytest.mark.parametrize("broken, full", [("stdout", False), ("stderr", False), ("stdout", True), ("stderr", True)])
+def test_reader_that_goes_away_costs_nothing(copy, tmp_path, broken, full):
     """A pipe that nobody reads (`| head -1`), or a full disk under the log: the run goes on."""
-    reader, writer = os.pipe()
-    os.close(reader)
+    if full and not Path("/dev/full").exists():
+        pytest.skip("no /dev/full on this system")
+    reader, writer = (0, os.open("/dev/full", os.O_WRONLY)) if full else os.pipe()
+    if not full:
+        os.close(reader)
     status, *_ = run(copy, "--only", "good", "high", "--out", tmp_path, **{broken: writer})
     os.close(writer)
     assert status == 1
@@ -832,7 +832,7 @@ def test_saved_picture_depends_on_the_drawing_alone(tmp_path):
         common.save(fig, tmp_path / name)
     data = (tmp_path / "a").read_bytes()
     assert data == (tmp_path / "b").read_bytes()
-    assert (int.from_bytes(data[16:20]), int.from_bytes(data[20:24])) == (1280, 400)
+    assert (int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")) == (1280, 400)
     assert b"Software" not in data and b"Date" not in data
 
 
