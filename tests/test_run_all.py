@@ -88,6 +88,7 @@ FIGURES = {
     "clock": ("note('clock begins'); time.sleep(0.3); note('clock ends')",
               "[Claim('seconds', time.time(), 0, None), Claim('the budget', m[1], None, None)]"),
 }
+REAL = ["langevin_step", "mixture_weights"]
 BAD_CLAIMS = ["nan", "none", "text", "bound", "unnamed", "unprintable", "claimless"]
 MOVING = "\n\ndef animate(m, path):\n    path.write_bytes(b'moving')\n"
 
@@ -205,6 +206,16 @@ def test_list_names_every_figure_script():
     assert set(run_all.TIMED) <= scripts
 
 
+def test_every_script_offers_what_run_all_asks_for():
+    """A docstring with source and settings, and measure, draw and claims, as --help says."""
+    for name in run_all.FIGURES:
+        tree = ast.parse((ROOT / "figures" / f"{name}.py").read_text(encoding="utf-8"))
+        offers = {node.name: len(node.args.args) for node in tree.body if isinstance(node, ast.FunctionDef)}
+        assert [offers.get(part) for part in ("measure", "draw", "claims")] == [3, 1, 1]
+        assert offers.get("animate", 2) == 2
+        assert "\nSource: " in ast.get_docstring(tree) and "\nSettings: " in ast.get_docstring(tree)
+
+
 @pytest.mark.parametrize("options, named", [
     (["--only", "good", "xyz"], "no figure named xyz; --list"), (["--only", "god"], "did you mean good?"),
     (["--jobs", "0"], "--jobs wants at least 1"), (["--seed", "-1"], "--seed at least 0"), (["--fast"], "--fast"),
@@ -285,6 +296,17 @@ def test_same_seed_gives_the_same_bytes_whatever_the_jobs(copy, tmp_path):
     assert results(tmp_path / "1")["other"] == one["other"]
     assert results(tmp_path / "1")["good"]["seed"] == 7
     assert results(tmp_path / "1")["good"]["claims"][0]["value"] != one["good"]["claims"][0]["value"]
+
+
+def test_real_scripts_give_the_same_bytes_whatever_the_jobs(tmp_path):
+    """Two of ours at the small budget, by one worker or by two: the same claims and the same PNG."""
+    runs = [start(ROOT, "--quick", "--jobs", jobs, "--only", *REAL, "--out", tmp_path / f"{jobs}") for jobs in (1, 2)]
+    assert [finish(process)[0] for process in runs] == [0, 0]
+    assert names(tmp_path / "1") == names(tmp_path / "2") == files(*REAL)
+    for name in set(files(*REAL)) - {"times.json"}:
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+    assert (tmp_path / "1" / f"{REAL[0]}.png").read_bytes().startswith(b"\x89PNG\r\n")
+    assert all(len(record["claims"]) > 1 for record in results(tmp_path / "1").values())
 
 
 def test_quick_run_checks_no_claims_and_has_a_folder_of_its_own(copy, tmp_path):
