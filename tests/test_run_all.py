@@ -216,17 +216,17 @@ def test_every_script_offers_what_run_all_asks_for():
         assert "\nSource: " in ast.get_docstring(tree) and "\nSettings: " in ast.get_docstring(tree)
 
 
-@pytest.mark.parametrize("options, named", [
-    (["--only", "good", "xyz"], "no figure named xyz; --list"), (["--only", "god"], "did you mean good?"),
-    (["--jobs", "0"], "--jobs wants at least 1"), (["--seed", "-1"], "--seed at least 0"), (["--fast"], "--fast"),
-    (["--seed", "x"], "--seed"),
-])
-def test_bad_usage_exits_2_and_writes_nothing(copy, options, named, tmp_path):
+def test_bad_usage_exits_2_and_writes_nothing(copy, tmp_path):
     """A name, number or option that is unknown is refused by name before any work; a near name is suggested."""
-    status, printed, said = run(copy, *options, "--out", tmp_path / "refused")
-    assert (status, printed) == (2, "")
-    assert named in said
-    assert not (tmp_path / "refused").exists()
+    cases = {"no figure named xyz; --list": ["--only", "good", "xyz"], "did you mean good?": ["--only", "god"],
+             "--jobs wants at least 1": ["--jobs", "0"], "--seed at least 0": ["--seed", "-1"],
+             "argument --seed": ["--seed", "x"], "--fast": ["--fast"]}
+    runs = [start(copy, *options, "--out", tmp_path / "refused") for options in cases.values()]
+    for named, process in zip(cases, runs):
+        status, printed, said = finish(process)
+        assert (status, printed) == (2, "")
+        assert named in said
+    assert names(tmp_path) == []
 
 
 def test_help_says_what_a_script_offers_and_how_it_ends():
@@ -589,54 +589,57 @@ def test_foreign_readme_is_not_overwritten(copy, tmp_path):
     assert run(copy, "--only", "good", "--out", tmp_path)[0] == 0
 
 
-@pytest.mark.parametrize("place", ["file", "file/below", "/proc/none", "/dev/null"])
-def test_folder_that_cannot_be_written_is_found_out_at_the_start(copy, tmp_path, place):
+def test_folder_that_cannot_be_written_is_found_out_at_the_start(copy, tmp_path):
     """Status 2 and one line on the cause, before any figure is begun."""
     write(tmp_path / "file", "")
-    status, printed, said = run(copy, "--only", "good", "--out", tmp_path / place)
-    assert (status, printed) == (2, "")
-    assert len(re.findall("error: cannot write into .*", said)) == 1
-    assert "good" not in said and "Traceback" not in said
+    places = [tmp_path / "file", tmp_path / "file" / "below", *map(Path, ("/proc/none", "/dev/null"))]
+    for process in [start(copy, "--only", "good", "--out", place) for place in places]:
+        status, printed, said = finish(process)
+        assert (status, printed) == (2, "")
+        assert len(re.findall("error: cannot write into .*", said)) == 1
+        assert "good" not in said and "Traceback" not in said
 
 
 # Streams and screen
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
-def test_old_encodings_print_signs_by_name(copy, tmp_path, encoding):
+def test_old_encodings_print_signs_by_name(copy, tmp_path):
     """≤ and ‖ in an encoding without them: printed by name, files in UTF-8 all the same."""
-    status, printed, _ = run(copy, "--only", "signs", "--out", tmp_path, encoding=encoding,
-                             env={"PYTHONIOENCODING": encoding})
-    assert status == 0
-    assert "LESS-THAN OR EQUAL TO" in printed and "all claims hold" in printed
-    assert "‖s‖ − 1" in page(tmp_path) and "≤ 1" in page(tmp_path)
+    runs = {encoding: start(copy, "--only", "signs", "--out", tmp_path / encoding, encoding=encoding,
+                            env={"PYTHONIOENCODING": encoding}) for encoding in ("ascii", "cp1252", "latin-1")}
+    for encoding, process in runs.items():
+        status, printed, _ = finish(process)
+        assert status == 0
+        assert "LESS-THAN OR EQUAL TO" in printed and "all claims hold" in printed
+        assert "‖s‖ − 1" in page(tmp_path / encoding) and "≤ 1" in page(tmp_path / encoding)
 
 
 @POSIX
-@pytest.mark.parametrize("closed", [[1], [2], [1, 2], [0, 1, 2]])
-def test_closed_streams_cost_nothing(copy, tmp_path, closed):
+def test_closed_streams_cost_nothing(copy, tmp_path):
     """stdout, stderr or all closed: status and files as ever, and what is open gets nothing of the other."""
-    status, printed, said = run(copy, "--only", "good", "high", "--out", tmp_path,
-                                before=f"[os.close(number) for number in {closed}]")
-    assert status == 1
-    assert names(tmp_path) == files("good", "high")
-    assert ("ok   good" in printed) == (1 not in closed) and "good ..." not in printed
-    assert ("good ..." in said) == (2 not in closed) and "ok   good" not in said
+    runs = {closed: start(copy, "--only", "good", "high", "--out", tmp_path / str(closed),
+                          before=f"[os.close(number) for number in {closed}]") for closed in ((1,), (2,), (0, 1, 2))}
+    for closed, process in runs.items():
+        status, printed, said = finish(process)
+        assert status == 1
+        assert names(tmp_path / str(closed)) == files("good", "high")
+        assert ("ok   good" in printed) == (1 not in closed) and "good ..." not in printed
+        assert ("good ..." in said) == (2 not in closed) and "ok   good" not in said
 
 
 @POSIX
-@pytest.mark.parametrize("broken, full", [("stdout", False), ("stderr", False), ("stdout", True), ("stderr", True)])
-def test_reader_that_goes_away_costs_nothing(copy, tmp_path, broken, full):
+def test_reader_that_goes_away_costs_nothing(copy, tmp_path):
     """A pipe that nobody reads (`| head -1`), or a full disk under the log: the run goes on."""
-    if full and not Path("/dev/full").exists():
-        pytest.skip("no /dev/full on this system")
-    reader, writer = (0, os.open("/dev/full", os.O_WRONLY)) if full else os.pipe()
-    if not full:
-        os.close(reader)
-    status, *_ = run(copy, "--only", "good", "high", "--out", tmp_path, **{broken: writer})
-    os.close(writer)
-    assert status == 1
-    assert names(tmp_path) == files("good", "high")
+    reader, pipe = os.pipe()
+    os.close(reader)
+    sinks = {"pipe": pipe} | ({"full": os.open("/dev/full", os.O_WRONLY)} if Path("/dev/full").exists() else {})
+    runs = {(stream, name): start(copy, "--only", "good", "high", "--out", tmp_path / (stream + name), **{stream: sink})
+            for stream in ("stdout", "stderr") for name, sink in sinks.items()}
+    for (stream, name), process in runs.items():
+        assert finish(process)[0] == 1
+        assert names(tmp_path / (stream + name)) == files("good", "high")
+    for sink in sinks.values():
+        os.close(sink)
 
 
 def screen(text):
@@ -719,11 +722,11 @@ def test_settings_of_the_user_change_no_byte_of_a_picture(tmp_path):
     write(tmp_path / "large" / "matplotlibrc", "font.size: 30\nlines.linewidth: 9\nsavefig.dpi: 20\n")
     (tmp_path / "illegible").mkdir()
     (tmp_path / "illegible" / "matplotlibrc").write_bytes(b"\xff\xfe font.size \x00: what\n")
+    large, nowhere = str(tmp_path / "large"), str(tmp_path / "run_all.py")
     settings = {
-        "plain": {}, "folder": {"cwd": tmp_path / "large"}, "illegible": {"cwd": tmp_path / "illegible"},
-        "file": {"env": {"MATPLOTLIBRC": str(tmp_path / "large" / "matplotlibrc"), "MPLBACKEND": "nonsense"}},
-        "config": {"env": {"MPLCONFIGDIR": str(tmp_path / "large")}},
-        "nowhere": {"env": {"MPLCONFIGDIR": str(tmp_path / "run_all.py")}},
+        "plain": {}, "illegible": {"cwd": tmp_path / "illegible", "env": {"MPLBACKEND": "nonsense"}},
+        "file": {"cwd": large, "env": {"MATPLOTLIBRC": large, "MPLCONFIGDIR": large}},
+        "nowhere": {"env": {"MPLCONFIGDIR": nowhere}},
     }
     runs = [start(tmp_path, "--out", tmp_path / name, **given) for name, given in settings.items()]
     assert [finish(process)[0] for process in runs] == [0] * len(runs)
