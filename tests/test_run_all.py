@@ -88,7 +88,7 @@ FIGURES = {
     "clock": ("note('clock begins'); time.sleep(0.3); note('clock ends')",
               "[Claim('seconds', time.time(), 0, None), Claim('the budget', m[1], None, None)]"),
 }
-REAL = ["langevin_step", "mixture_weights"]
+REAL = ["langevin_step", "probe_variance"]
 BAD_CLAIMS = ["nan", "none", "text", "bound", "unnamed", "unprintable", "claimless"]
 MOVING = "\n\ndef animate(m, path):\n    path.write_bytes(b'moving')\n"
 
