@@ -88,6 +88,7 @@ FIGURES = {
     "clock": ("note('clock begins'); time.sleep(0.3); note('clock ends')",
               "[Claim('seconds', time.time(), 0, None), Claim('the budget', m[1], None, None)]"),
 }
+REAL = ["langevin_step", "probe_variance"]
 BAD_CLAIMS = ["nan", "none", "text", "bound", "unnamed", "unprintable", "claimless"]
 MOVING = "\n\nANIMATION = 'moving.gif'\n\n\ndef animate(m, path):\n    path.write_bytes(b'moving')\n"
 
@@ -124,25 +125,22 @@ def write(path, text):
     path.write_text(text, encoding="utf-8")
 
 
-def heed():
-    """In the child: signals as at a terminal, whatever the tests themselves were started under."""
-    for number in run_all.SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
+# Signals as at a terminal, whatever the tests themselves were started under; then what a test wants; then run_all.py.
+LAUNCH = """import os, signal, sys
+for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+    signal.signal(getattr(signal, name), signal.SIG_DFL)
+{before}
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
 
 
-def start(copy, *options, before=None, **settings):
+def start(copy, *options, before="", **settings):
     """run_all.py with these options, as a process of its own and in a session of its own."""
-    def prepare():
-        heed()
-        if before:
-            before()
-
-    settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8", **settings}
+    settings = {"cwd": copy, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8", **settings}
     settings["env"] = {**os.environ, "PYTHONIOENCODING": "utf-8", "NOTES": os.devnull, **settings.get("env", {})}
-    if os.name == "posix":
-        settings |= {"preexec_fn": prepare, "start_new_session": True}
-    return subprocess.Popen([sys.executable, str(copy / "run_all.py"), *map(str, options)],
-                            **{"cwd": copy, **settings})
+    launch = ["-S", "-E", "-c", LAUNCH.format(before=before)] if os.name == "posix" else []
+    return subprocess.Popen([sys.executable, *launch, str(copy / "run_all.py"), *map(str, options)],
+                            start_new_session=True, **settings)
 
 
 def finish(process):
@@ -209,17 +207,27 @@ def test_list_names_every_figure_script():
     assert set(run_all.TIMED) <= scripts
 
 
-@pytest.mark.parametrize("options, named", [
-    (["--only", "good", "xyz"], "no figure named xyz; --list"), (["--only", "god"], "did you mean good?"),
-    (["--jobs", "0"], "--jobs wants at least 1"), (["--seed", "-1"], "--seed at least 0"), (["--fast"], "--fast"),
-    (["--seed", "x"], "--seed"),
-])
-def test_bad_usage_exits_2_and_writes_nothing(copy, options, named, tmp_path):
+def test_every_script_offers_what_run_all_asks_for():
+    """A docstring with source and settings, and measure, draw and claims, as --help says."""
+    for name in run_all.FIGURES:
+        tree = ast.parse((ROOT / "figures" / f"{name}.py").read_text(encoding="utf-8"))
+        offers = {node.name: len(node.args.args) for node in tree.body if isinstance(node, ast.FunctionDef)}
+        assert [offers.get(part) for part in ("measure", "draw", "claims")] == [3, 1, 1]
+        assert offers.get("animate", 2) == 2
+        assert "\nSource: " in ast.get_docstring(tree) and "\nSettings: " in ast.get_docstring(tree)
+
+
+def test_bad_usage_exits_2_and_writes_nothing(copy, tmp_path):
     """A name, number or option that is unknown is refused by name before any work; a near name is suggested."""
-    status, printed, said = run(copy, *options, "--out", tmp_path / "refused")
-    assert (status, printed) == (2, "")
-    assert named in said
-    assert not (tmp_path / "refused").exists()
+    cases = {"no figure named xyz; --list": ["--only", "good", "xyz"], "did you mean good?": ["--only", "god"],
+             "--jobs wants at least 1": ["--jobs", "0"], "--seed at least 0": ["--seed", "-1"],
+             "argument --seed": ["--seed", "x"], "--fast": ["--fast"]}
+    runs = [start(copy, *options, "--out", tmp_path / "refused") for options in cases.values()]
+    for named, process in zip(cases, runs):
+        status, printed, said = finish(process)
+        assert (status, printed) == (2, "")
+        assert named in said
+    assert names(tmp_path) == []
 
 
 def test_help_says_what_a_script_offers_and_how_it_ends():
@@ -232,7 +240,7 @@ def test_help_says_what_a_script_offers_and_how_it_ends():
 
 def test_names_given_twice_are_drawn_once_and_options_add_up(copy, tmp_path):
     """--only A A is A; --only A --only B is both. The longer figure is drawn first, the gallery keeps its order."""
-    options = ["--only", "good", "good", "--only", "other", "good", "--jobs", 1]
+    options = ["--only", "good", "good", "--only", "other", "--jobs", 1]
     status, printed, said = run(copy, *options, "--out", tmp_path)
     assert status == 0
     assert "2 of 2 figures" in printed
@@ -289,6 +297,17 @@ def test_same_seed_gives_the_same_bytes_whatever_the_jobs(copy, tmp_path):
     assert results(tmp_path / "1")["other"] == one["other"]
     assert results(tmp_path / "1")["good"]["seed"] == 7
     assert results(tmp_path / "1")["good"]["claims"][0]["value"] != one["good"]["claims"][0]["value"]
+
+
+def test_real_scripts_give_the_same_bytes_whatever_the_jobs(tmp_path):
+    """Two of ours at the small budget, by one worker or by two: the same claims and the same PNG."""
+    runs = [start(ROOT, "--quick", "--jobs", jobs, "--only", *REAL, "--out", tmp_path / f"{jobs}") for jobs in (1, 2)]
+    assert [finish(process)[0] for process in runs] == [0, 0]
+    assert names(tmp_path / "1") == names(tmp_path / "2") == files(*REAL)
+    for name in set(files(*REAL)) - {"times.json"}:
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+    assert (tmp_path / "1" / f"{REAL[0]}.png").read_bytes().startswith(b"\x89PNG\r\n")
+    assert all(len(record["claims"]) > 1 for record in results(tmp_path / "1").values())
 
 
 def test_quick_run_checks_no_claims_and_has_a_folder_of_its_own(copy, tmp_path):
@@ -478,7 +497,7 @@ def test_workers_end_with_their_parent(copy, tmp_path):
 @POSIX
 def test_signals_that_were_ignored_stay_ignored(copy, tmp_path):
     """Under nohup a hang-up ends nothing."""
-    with under_way(copy, tmp_path, before=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as (process, pid, _):
+    with under_way(copy, tmp_path, before="signal.signal(signal.SIGHUP, signal.SIG_IGN)") as (process, pid, _):
         os.killpg(process.pid, signal.SIGHUP)
         time.sleep(0.5)
         assert process.poll() is None and alive(pid)
@@ -571,51 +590,57 @@ def test_foreign_readme_is_not_overwritten(copy, tmp_path):
     assert run(copy, "--only", "good", "--out", tmp_path)[0] == 0
 
 
-@pytest.mark.parametrize("place", ["file", "file/below", "/proc/none", "/dev/null"])
-def test_folder_that_cannot_be_written_is_found_out_at_the_start(copy, tmp_path, place):
+def test_folder_that_cannot_be_written_is_found_out_at_the_start(copy, tmp_path):
     """Status 2 and one line on the cause, before any figure is begun."""
     write(tmp_path / "file", "")
-    status, printed, said = run(copy, "--only", "good", "--out", tmp_path / place)
-    assert (status, printed) == (2, "")
-    assert len(re.findall("error: cannot write into .*", said)) == 1
-    assert "good" not in said and "Traceback" not in said
+    places = [tmp_path / "file", tmp_path / "file" / "below", *map(Path, ("/proc/none", "/dev/null"))]
+    for process in [start(copy, "--only", "good", "--out", place) for place in places]:
+        status, printed, said = finish(process)
+        assert (status, printed) == (2, "")
+        assert len(re.findall("error: cannot write into .*", said)) == 1
+        assert "good" not in said and "Traceback" not in said
 
 
 # Streams and screen
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
-def test_old_encodings_print_signs_by_name(copy, tmp_path, encoding):
+def test_old_encodings_print_signs_by_name(copy, tmp_path):
     """≤ and ‖ in an encoding without them: printed by name, files in UTF-8 all the same."""
-    status, printed, _ = run(copy, "--only", "signs", "--out", tmp_path, encoding=encoding,
-                             env={"PYTHONIOENCODING": encoding})
-    assert status == 0
-    assert "LESS-THAN OR EQUAL TO" in printed and "all claims hold" in printed
-    assert "‖s‖ − 1" in page(tmp_path) and "≤ 1" in page(tmp_path)
+    runs = {encoding: start(copy, "--only", "signs", "--out", tmp_path / encoding, encoding=encoding,
+                            env={"PYTHONIOENCODING": encoding}) for encoding in ("ascii", "cp1252", "latin-1")}
+    for encoding, process in runs.items():
+        status, printed, _ = finish(process)
+        assert status == 0
+        assert "LESS-THAN OR EQUAL TO" in printed and "all claims hold" in printed
+        assert "‖s‖ − 1" in page(tmp_path / encoding) and "≤ 1" in page(tmp_path / encoding)
 
 
 @POSIX
-@pytest.mark.parametrize("closed", [[1], [2], [1, 2], [0, 1, 2]])
-def test_closed_streams_cost_nothing(copy, tmp_path, closed):
+def test_closed_streams_cost_nothing(copy, tmp_path):
     """stdout, stderr or all closed: status and files as ever, and what is open gets nothing of the other."""
-    status, printed, said = run(copy, "--only", "good", "high", "--out", tmp_path,
-                                before=lambda: [os.close(number) for number in closed])
-    assert status == 1
-    assert names(tmp_path) == files("good", "high")
-    assert ("ok   good" in printed) == (1 not in closed) and "good ..." not in printed
-    assert ("good ..." in said) == (2 not in closed) and "ok   good" not in said
+    runs = {closed: start(copy, "--only", "good", "high", "--out", tmp_path / str(closed),
+                          before=f"[os.close(number) for number in {closed}]") for closed in ((1,), (2,), (0, 1, 2))}
+    for closed, process in runs.items():
+        status, printed, said = finish(process)
+        assert status == 1
+        assert names(tmp_path / str(closed)) == files("good", "high")
+        assert ("ok   good" in printed) == (1 not in closed) and "good ..." not in printed
+        assert ("good ..." in said) == (2 not in closed) and "ok   good" not in said
 
 
 @POSIX
-@pytest.mark.parametrize("broken", ["stdout", "stderr"])
-def test_reader_that_goes_away_costs_nothing(copy, tmp_path, broken):
+def test_reader_that_goes_away_costs_nothing(copy, tmp_path):
     """A pipe that nobody reads (`| head -1`), or a full disk under the log: the run goes on."""
-    reader, writer = os.pipe()
+    reader, pipe = os.pipe()
     os.close(reader)
-    status, *_ = run(copy, "--only", "good", "high", "--out", tmp_path, **{broken: writer})
-    os.close(writer)
-    assert status == 1
-    assert names(tmp_path) == files("good", "high")
+    sinks = {"pipe": pipe} | ({"full": os.open("/dev/full", os.O_WRONLY)} if Path("/dev/full").exists() else {})
+    runs = {(stream, name): start(copy, "--only", "good", "high", "--out", tmp_path / (stream + name), **{stream: sink})
+            for stream in ("stdout", "stderr") for name, sink in sinks.items()}
+    for (stream, name), process in runs.items():
+        assert finish(process)[0] == 1
+        assert names(tmp_path / (stream + name)) == files("good", "high")
+    for sink in sinks.values():
+        os.close(sink)
 
 
 def screen(text):
@@ -698,11 +723,11 @@ def test_settings_of_the_user_change_no_byte_of_a_picture(tmp_path):
     write(tmp_path / "large" / "matplotlibrc", "font.size: 30\nlines.linewidth: 9\nsavefig.dpi: 20\n")
     (tmp_path / "illegible").mkdir()
     (tmp_path / "illegible" / "matplotlibrc").write_bytes(b"\xff\xfe font.size \x00: what\n")
+    large, nowhere = str(tmp_path / "large"), str(tmp_path / "run_all.py")
     settings = {
-        "plain": {}, "folder": {"cwd": tmp_path / "large"}, "illegible": {"cwd": tmp_path / "illegible"},
-        "file": {"env": {"MATPLOTLIBRC": str(tmp_path / "large" / "matplotlibrc"), "MPLBACKEND": "nonsense"}},
-        "config": {"env": {"MPLCONFIGDIR": str(tmp_path / "large")}},
-        "nowhere": {"env": {"MPLCONFIGDIR": str(tmp_path / "run_all.py")}},
+        "plain": {}, "illegible": {"cwd": tmp_path / "illegible", "env": {"MPLBACKEND": "nonsense"}},
+        "file": {"cwd": large, "env": {"MATPLOTLIBRC": large, "MPLCONFIGDIR": large}},
+        "nowhere": {"env": {"MPLCONFIGDIR": nowhere}},
     }
     runs = [start(tmp_path, "--out", tmp_path / name, **given) for name, given in settings.items()]
     assert [finish(process)[0] for process in runs] == [0] * len(runs)
@@ -833,7 +858,7 @@ def test_saved_picture_depends_on_the_drawing_alone(tmp_path):
         common.save(fig, tmp_path / name)
     data = (tmp_path / "a").read_bytes()
     assert data == (tmp_path / "b").read_bytes()
-    assert (int.from_bytes(data[16:20]), int.from_bytes(data[20:24])) == (1280, 400)
+    assert (int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")) == (1280, 400)
     assert b"Software" not in data and b"Date" not in data
 
 
