@@ -5,7 +5,7 @@
     python run_all.py --quick            a small budget, into a new temporary folder: does it run?
     python run_all.py --list             their names
 
-A figure is a script figures/NAME.py, listed in FIGURES below, whose docstring is its caption. It offers
+A figure is a script figures/NAME.py, in the table FIGURES of this file; its docstring is its caption. It offers
 
     measure(stream, budget, progress) -> m      train and sample; stream(part="") gives a random generator, budget
                                                 scales the steps, progress(iterable, label) shows how far it is

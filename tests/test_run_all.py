@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -278,7 +278,9 @@ def test_run_writes_pictures_results_times_and_gallery_and_nothing_else(copy, tm
     assert record["claims"][0]["holds"] is True
     assert record["claims"][1] == {"text": "the budget", "value": 1.0, "low": None, "high": None, "holds": True}
     times = json.loads((tmp_path / "times.json").read_text())
-    assert times["seconds"].keys() == {"good", "moving"}
+    assert times["seconds"].keys() == {"good", "moving"} and "cores" in times["platform"]
+    versions = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["versions"]
+    assert versions["numpy"] == np.__version__ and versions.keys() == {"python", "numpy", "autograd", "matplotlib"}
     assert 0 <= times["seconds"]["good"] < 30
     assert "](good.png)" in page(tmp_path) and "](moving.gif)" in page(tmp_path)
     assert page(tmp_path).index("](moving.png)") < page(tmp_path).index("](moving.gif)")
@@ -471,6 +473,21 @@ def test_interrupt_while_the_workers_start(copy, tmp_path):
     assert (status, "0 of 2 figures" in printed) == (130, True)
     assert "Traceback" not in (tmp_path / "said").read_text()
     assert names(tmp_path / "out") == []
+
+
+@POSIX
+def test_workers_do_not_hear_signals_at_any_moment(copy, tmp_path):
+    """Ctrl-C, hang-up and SIGTERM at the workers, again and again from their first moment: the figures are drawn."""
+    process = start(copy, "--jobs", 2, "--only", "good", "other", "steps", "--out", tmp_path)
+    while process.poll() is None:
+        table = subprocess.run(["ps", "-A", "-o", "ppid=,pid="], capture_output=True, text=True, check=True).stdout
+        for parent, child in map(str.split, table.splitlines()):
+            for number in run_all.SIGNALS if int(parent) == process.pid else ():
+                with suppress(ProcessLookupError):
+                    os.kill(int(child), number)
+    status, _, said = finish(process)
+    assert (status, "Traceback" in said) == (0, False)
+    assert list(results(tmp_path)) == ["good", "other", "steps"]
 
 
 @POSIX
