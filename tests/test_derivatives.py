@@ -7,7 +7,6 @@ from autograd.misc import flatten
 from oracles import MIXTURE, gradient_error, plain_mlp, random_params
 
 from scoremin import MLP, EnergyMLP, NoiseConditionalMLP, divergence, energy_score, jvp, kde_score
-from scoremin.derivatives import half_mean_square, half_mean_square_plus, mean
 
 RNG = np.random.default_rng(0)
 X, V, STACK = RNG.normal(0, 1.5, (6, 2)), RNG.normal(0, 1, (6, 2)), RNG.normal(0, 1, (3, 6, 2))
@@ -131,29 +130,3 @@ def test_derivatives_keep_float32(name):
     for value, exact in pairs:
         assert value.dtype == np.float32
         assert np.max(np.abs(value - exact)) < 1e-5 * np.max(np.abs(exact))
-
-
-TARGET, WEIGHT = np.random.default_rng(2).normal(0, 1, (2, 3, 4)), np.random.default_rng(3).random((2, 3, 1))
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("f, loop", [
-    (mean, lambda a: sum(float(x) for x in a.ravel()) / a.size),
-    (half_mean_square, lambda a: sum(float(x)**2 for x in a.ravel()) / 2 / (a.size // a.shape[-1])),
-    (lambda a: half_mean_square(a, TARGET.astype(a.dtype), WEIGHT.astype(a.dtype)),
-     lambda a: sum(w * sum((float(x) - t)**2 for x, t in zip(row, target)) / 2 / 6 for row, target, w in
-                   zip(a.reshape(6, 4), TARGET.reshape(6, 4), WEIGHT.ravel()))),
-    (lambda a: half_mean_square(0.5 * a, 2 * a), lambda a: sum(2.25 * float(x)**2 for x in a.ravel()) / 2 / 6),
-    (lambda a: half_mean_square_plus(a[..., :1], a[..., 1:], 3 * a[..., 1:]),
-     lambda a: sum(0.5 * float(x[0])**2 + 3 * sum(float(y)**2 for y in x[1:]) for x in a.reshape(6, 4)) / 6),
-], ids=["mean", "half_mean_square", "half_mean_square, weighted", "half_mean_square, both", "half_mean_square_plus"])
-def test_means_over_rows_and_their_derivatives(f, loop, dtype):
-    """E[a], ½E w‖s − t‖² and ½E‖a‖² + E[vᵀJv] against loops, their derivatives against differences, in dtype."""
-    a = np.random.default_rng(0).normal(0, 1, (2, 3, 4)).astype(dtype)
-    u = np.random.default_rng(1).normal(0, 1, (2, 3, 4)).astype(dtype)
-    gradient, along = grad(f)(a), make_jvp(f)(a)(u)[1]
-    numeric = (loop(a + 1e-3 * u.astype(float)) - loop(a - 1e-3 * u.astype(float))) / 2e-3
-    assert gradient.dtype == dtype
-    assert f(a) == pytest.approx(loop(a), rel=1e-5)
-    assert np.sum(gradient * u) == pytest.approx(numeric, rel=1e-4)
-    assert along == pytest.approx(numeric, rel=1e-4)

@@ -128,30 +128,6 @@ def test_mode_weights_count_the_nearest_mean():
     assert share.sum() == 1
 
 
-X = np.ones((3, 2))
-
-
-@pytest.mark.parametrize("call, message", [
-    (lambda: fisher_divergence(np.zeros_like, np.zeros_like, X[0]), r"x has shape \(2,\)"),
-    (lambda: fisher_divergence(np.zeros_like, np.zeros_like, np.inf * X), "x holds NaN or infinity"),
-    (lambda: relative_error(np.zeros_like, np.ones_like, X[:0]), r"x has shape \(0, 2\)"),
-    (lambda: energy_distance(X[0], X), r"a has shape \(2,\)"),
-    (lambda: energy_distance(X, X[:0]), r"b has shape \(0, 2\)"),
-    (lambda: energy_distance(X, np.ones((3, 1))), r"b has shape \(3, 1\); want \(N, 2\)"),
-    (lambda: energy_distance(np.nan * X, X), "a holds NaN"),
-    (lambda: two_sample_test(X, np.ones((3, 3)), None), r"b has shape \(3, 3\); want \(N, 2\)"),
-    (lambda: two_sample_test(X[:0], X, None), r"a has shape \(0, 2\)"),
-    (lambda: two_sample_test(X, np.inf * X, None), "b holds NaN or infinity"),
-    (lambda: mode_weights(X, np.ones((2, 3))), r"x has shape \(3, 2\); want \(N, 3\)"),
-    (lambda: mode_weights(X, np.ones(2)), r"means has shape \(2,\)"),
-    (lambda: mode_weights(np.nan * X, X), "x holds NaN"),
-])
-def test_bad_input_is_named(call, message):
-    """(MET.1) (MET.2) (MET.4) a wrong argument raises ValueError with its name, what came and what is wanted."""
-    with pytest.raises(ValueError, match=message):
-        call()
-
-
 def test_tied_splits_count_as_reaching_the_distance():
     """(MET.4) on a lattice every split of these points has D >= the first one: p = 1, whatever the rounding."""
     pool = np.random.default_rng(0).integers(0, 3, (12, 1)).astype(float)

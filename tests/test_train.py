@@ -162,24 +162,6 @@ def test_a_loss_that_is_not_finite_is_an_error(bad):
         run(lambda W: next(factors) * np.sum(W**2), [[2.0]], 5)
 
 
-PARAMS = [(np.ones((1, 1)), np.zeros(1))]
-LOSS = lambda params, x, rng: np.sum(params[0][0]**2)
-
-
-@pytest.mark.parametrize("data, rate, message", [
-    (np.ones(3), 1e-3, r"data has shape \(3,\); want \(N, d\)"),
-    (np.ones((0, 1)), 1e-3, r"data has shape \(0, 1\)"),
-    (np.full((3, 1), np.nan), 1e-3, "data holds NaN or infinity"),
-    (POINT, 0.0, "learning_rate is 0.0; want one finite number > 0"),
-    (POINT, -1e-3, "learning_rate is -0.001"),
-    (POINT, np.inf, "learning_rate is inf"),
-])
-def test_bad_input_is_named(data, rate, message):
-    """(FIT.3) a wrong argument raises ValueError with its name, what came and what is wanted."""
-    with pytest.raises(ValueError, match=message):
-        fit(LOSS, PARAMS, data, steps=2, learning_rate=rate, rng=np.random.default_rng(0))
-
-
 def test_a_loss_must_be_one_number():
     """(FIT.3) a loss a row, its mean forgotten, is refused with its shape."""
     with pytest.raises(ValueError, match=r"loss\(params, x, rng\) has shape \(1,\); want one number"):
