@@ -2,7 +2,7 @@
 
 import autograd.numpy as np
 import pytest
-from autograd import grad, jacobian, make_jvp, value_and_grad
+from autograd import jacobian, value_and_grad
 from autograd.misc import flatten
 from oracles import MIXTURE, gradient_error, plain_mlp, random_params
 
