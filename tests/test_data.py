@@ -71,17 +71,20 @@ def test_mixture_score_is_the_gradient_of_the_log_density(d):
         assert np.max(np.abs(mixture.score(x)[:, j] - (up - down) / 2e-5)) < 1e-7
 
 
-def test_jacobian_of_the_mixture_score_in_closed_form():
-    """(MIX.5) Σ r (u − s)(u − s)ᵀ − Σ r Σ⁻¹ is autograd's Jacobian of the score, near and far out."""
-    for x in np.array([[0.3, -0.2], [2.5, 1.0], [30.0, -20.0]]):
-        P = np.linalg.inv(MIXTURE.covs)                                      # (K,d,d)
-        u = np.einsum("kij,kj->ki", P, MIXTURE.means - x)                    # (K,d)
-        log_joint = -0.5 * np.einsum("ki,kij,kj->k", MIXTURE.means - x, P, MIXTURE.means - x)
-        r = np.exp(log_joint - np.max(log_joint))                            # equal weights and determinants
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_jacobian_of_the_mixture_score_in_closed_form(d):
+    """(MIX.5) Σ r (u − s)(u − s)ᵀ − Σ r Σ⁻¹ is autograd's Jacobian, at unequal weights and covariances, also far out."""
+    mixture = MIXTURES[d]
+    for x in np.array([[0.3, -0.2, 0.4], [1.5, 1.0, -0.6], [30.0, -20.0, 10.0]])[:, :d]:
+        P = np.linalg.inv(mixture.covs)                                      # (K,d,d)
+        u = np.einsum("kij,kj->ki", P, mixture.means - x)                    # (K,d)
+        log_joint = (np.log(mixture.weights) - 0.5 * np.log(np.linalg.det(mixture.covs))
+                     - 0.5 * np.einsum("ki,ki->k", mixture.means - x, u))
+        r = np.exp(log_joint - np.max(log_joint))
         r = r / np.sum(r)
         s = r @ u
         H = np.einsum("k,ki,kj->ij", r, u - s, u - s) - np.einsum("k,kij->ij", r, P)
-        assert np.max(np.abs(H - jacobian(lambda x: MIXTURE.score(x[None])[0])(x))) < 1e-10
+        assert np.max(np.abs(H - jacobian(lambda x: mixture.score(x[None])[0])(x))) < 1e-10
 
 
 @pytest.mark.parametrize("d", [1, 2])

@@ -5,11 +5,20 @@ from math import exp, log, pi
 
 import autograd.numpy as np
 import pytest
-from autograd import elementwise_grad
+from autograd import elementwise_grad, grad
+from autograd.misc import flatten
 from numpy.polynomial.hermite_e import hermegauss
-from oracles import MIXTURE
+from oracles import GRID, LINE, MIXTURE, WIDTH, plain_mlp, random_params
 
-from scoremin import explicit_loss, kde_log_density, kde_score
+from scoremin import (
+    MLP,
+    GaussianMixture,
+    denoising_loss,
+    explicit_loss,
+    fisher_divergence,
+    kde_log_density,
+    kde_score,
+)
 from scoremin.explicit import BLOCK
 
 
@@ -172,6 +181,48 @@ def test_mean_of_the_kde_over_data_sets_is_the_smoothed_density():
     assert np.all(np.abs(density - q) < 5 * np.sqrt((square - q**2) / len(data)))
 
 
+def pair_of_modes(weights, at):
+    """Two unit Gaussians at ±(at, at)."""
+    return GaussianMixture(weights, [[at, at], [-at, -at]], np.tile(np.eye(2), (2, 1, 1)))
+
+
+def test_far_modes_hide_their_weights():
+    """(ESM.7) Weights .8, .2 against .5, .5 at ±(5, 5): Fisher divergence 1.2e-11, KL .193, both by quadrature."""
+    axis = np.linspace(-12, 12, 241)
+    x, limit = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2), 0.8 * log(1.6) + 0.2 * log(0.4)
+    fisher, divergence = {}, {}
+    for at in (1.0, 2.0, 5.0):
+        p, other = pair_of_modes([0.8, 0.2], at), pair_of_modes([0.5, 0.5], at)
+        mass = np.exp(p.log_density(x)) * 0.1**2
+        r = np.sqrt(len(x) * mass)[:, None]
+        fisher[at] = fisher_divergence(lambda x, q=other, r=r: r * q.score(x), lambda x, q=p, r=r: r * q.score(x), x)
+        divergence[at] = np.sum(mass * (p.log_density(x) - other.log_density(x)))
+    assert fisher[5.0] == pytest.approx(1.2e-11, abs=0.05e-11) and fisher[1.0] > 0.05 > 1e-3 * fisher[2.0] > fisher[5.0]
+    assert divergence[5.0] == pytest.approx(limit, abs=1e-9) and limit == pytest.approx(0.193, abs=5e-4)
+    assert divergence[1.0] < divergence[2.0] < limit
+
+
+def test_matching_the_kde_at_its_own_points_is_another_objective():
+    """(ESM.8) ESM at the data and ESM over p_h, which is DSM, have gradients that differ by half of the latter's."""
+    data, h = LINE.sample(np.random.default_rng(13), 8), 0.5
+    z, w = hermegauss(40)
+    x, noise = np.repeat(data, 40, axis=0), np.tile(z, 8)[:, None]
+    r = np.sqrt(40 * np.tile(w / w.sum(), 8))[:, None]                       # residual n scaled by √(N w_n)
+    on_grid = np.sqrt(len(GRID) * WIDTH * np.exp(kde_log_density(GRID, data, h)))[:, None]
+    params = random_params([1, 8, 1], 3)
+    losses = {
+        "at the data": lambda p: explicit_loss(MLP(p), data, kde_score(data, data, h)),
+        "left out": lambda p: explicit_loss(MLP(p), data, kde_score(data, data, h, leave_one_out=True)),
+        "over p_h": lambda p: explicit_loss(lambda y: on_grid * MLP(p)(y), GRID, on_grid * kde_score(GRID, data, h)),
+        "DSM": lambda p: denoising_loss(lambda y: r * plain_mlp(p)(y), x + h * (1 - r) * noise, r * noise, h),
+    }
+    g = {name: flatten(grad(loss)(params))[0] for name, loss in losses.items()}
+    size = np.sqrt(np.sum(g["DSM"]**2))
+    away = {name: np.sqrt(np.sum((gradient - g["DSM"])**2)) / size for name, gradient in g.items()}
+    assert away["over p_h"] < 1e-8
+    assert away["at the data"] > 0.5 and away["left out"] > 0.5
+
+
 @pytest.mark.parametrize("f", [kde_score, kde_log_density])
 def test_kde_memory_does_not_grow_with_the_queries(f):
     """500 queries at 50,000 points: the full matrix would be 200 MB, a dozen blocks of 2 MiB stay below 32 MiB."""
@@ -187,7 +238,7 @@ def test_kde_memory_does_not_grow_with_the_queries(f):
 
 
 def test_kde_in_float32_agrees_with_float64():
-    """(ESM.4) (ESM.5) float32 queries give float32 values, right to its precision, even far from the data."""
+    """Float32 queries give float32 values, right to its precision, even far from the data."""
     rng = np.random.default_rng(12)
     data, x = rng.normal(0, 1, (300, 2)), np.concatenate([rng.normal(0, 1, (50, 2)), [[60.0, -80.0]]])
     for f in (kde_score, kde_log_density):
