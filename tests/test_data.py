@@ -73,7 +73,7 @@ def test_mixture_score_is_the_gradient_of_the_log_density(d):
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_jacobian_of_the_mixture_score_in_closed_form(d):
-    """(MIX.5) Σ r (u − s)(u − s)ᵀ − Σ r Σ⁻¹ is autograd's Jacobian, at unequal weights and covariances, also far out."""
+    """(MIX.5) Σ r(u − s)(u − s)ᵀ − Σ r Σ⁻¹ is autograd's Jacobian, at unequal weights and covariances, far out too."""
     mixture = MIXTURES[d]
     for x in np.array([[0.3, -0.2, 0.4], [1.5, 1.0, -0.6], [30.0, -20.0, 10.0]])[:, :d]:
         P = np.linalg.inv(mixture.covs)                                      # (K,d,d)

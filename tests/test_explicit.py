@@ -6,12 +6,10 @@ from math import exp, log, pi
 import autograd.numpy as np
 import pytest
 from autograd import elementwise_grad, grad
-from autograd.misc import flatten
 from numpy.polynomial.hermite_e import hermegauss
-from oracles import GRID, LINE, MIXTURE, WIDTH, plain_mlp, random_params
+from oracles import MIXTURE, exact_noise
 
 from scoremin import (
-    MLP,
     GaussianMixture,
     denoising_loss,
     explicit_loss,
@@ -202,25 +200,21 @@ def test_far_modes_hide_their_weights():
     assert divergence[1.0] < divergence[2.0] < limit
 
 
-def test_matching_the_kde_at_its_own_points_is_another_objective():
-    """(ESM.8) ESM at the data and ESM over p_h, which is DSM, have gradients that differ by half of the latter's."""
-    data, h = LINE.sample(np.random.default_rng(13), 8), 0.5
-    z, w = hermegauss(40)
-    x, noise = np.repeat(data, 40, axis=0), np.tile(z, 8)[:, None]
-    r = np.sqrt(40 * np.tile(w / w.sum(), 8))[:, None]                       # residual n scaled by √(N w_n)
-    on_grid = np.sqrt(len(GRID) * WIDTH * np.exp(kde_log_density(GRID, data, h)))[:, None]
-    params = random_params([1, 8, 1], 3)
-    losses = {
-        "at the data": lambda p: explicit_loss(MLP(p), data, kde_score(data, data, h)),
-        "left out": lambda p: explicit_loss(MLP(p), data, kde_score(data, data, h, leave_one_out=True)),
-        "over p_h": lambda p: explicit_loss(lambda y: on_grid * MLP(p)(y), GRID, on_grid * kde_score(GRID, data, h)),
-        "DSM": lambda p: denoising_loss(lambda y: r * plain_mlp(p)(y), x + h * (1 - r) * noise, r * noise, h),
-    }
-    g = {name: flatten(grad(loss)(params))[0] for name, loss in losses.items()}
-    size = np.sqrt(np.sum(g["DSM"]**2))
-    away = {name: np.sqrt(np.sum((gradient - g["DSM"])**2)) / size for name, gradient in g.items()}
-    assert away["over p_h"] < 1e-8
-    assert away["at the data"] > 0.5 and away["left out"] > 0.5
+@pytest.mark.parametrize("h", [0.5, 1.0, 2.0])
+def test_matching_the_kde_at_its_own_points_is_another_objective(h):
+    """(ESM.8) On ±1 the best slope is (1 − tanh h⁻²)/h², left out 2/h², and 1/(1 + h²) over p_h, as in DSM."""
+    data, grid = np.array([[-1.0], [1.0]]), np.linspace(-20, 20, 2001)[:, None]
+    r = np.sqrt(2001 * 0.02 * np.exp(kde_log_density(grid, data, h)))[:, None]
+    x, z = exact_noise(data)
+    slopes = [
+        ((1 - np.tanh(h**-2)) / h**2, lambda a: explicit_loss(lambda x: -a * x, data, kde_score(data, data, h))),
+        (2 / h**2, lambda a: explicit_loss(lambda x: -a * x, data, kde_score(data, data, h, leave_one_out=True))),
+        (1 / (1 + h**2), lambda a: explicit_loss(lambda x: -a * r * x, grid, r * kde_score(grid, data, h))),
+        (1 / (1 + h**2), lambda a: denoising_loss(lambda x: -a * x, x, z, h)),
+    ]
+    for best, loss in slopes:
+        assert abs(grad(loss)(best)) < 1e-10
+        assert abs(grad(loss)(best + 0.1)) > 0.05
 
 
 @pytest.mark.parametrize("f", [kde_score, kde_log_density])
