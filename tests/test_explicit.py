@@ -239,3 +239,32 @@ def test_kde_in_float32_agrees_with_float64():
         value = f(x.astype(np.float32), data, 0.5)
         assert value.dtype == np.float32
         assert np.max(np.abs(value - f(x, data, 0.5)) / np.maximum(1, np.abs(f(x, data, 0.5)))) < 1e-3
+
+
+def test_kde_score_is_not_spoiled_by_an_outlier():
+    """(ESM.4) .3 against 0, .5, 1 and 10⁶ at h = 1, in float32: .1681, where a shift by the mean gave .1719."""
+    data = np.array([[0.0], [0.5], [1.0], [1e6]])
+    w = [exp(-0.09 / 2), exp(-0.04 / 2), exp(-0.49 / 2)]
+    exact = (0.5 * w[1] + w[2]) / sum(w) - 0.3
+    value = kde_score(np.array([[0.3]], np.float32), data, 1.0)[0, 0]
+    assert abs(value - exact) < 1e-6 and abs(exact - 0.1681) < 5e-5
+
+
+@pytest.mark.parametrize("n", [1, 255, 256, 257, 513])
+def test_kde_does_not_depend_on_where_blocks_end(n):
+    """(ESM.4) (ESM.5) 256 rows are one block here: each row as on its own to rounding, the same call the same bytes."""
+    rng = np.random.default_rng(14)
+    x, data = rng.normal(0, 1, (n, 2)), rng.normal(0, 1, (BLOCK // 512, 2))
+    for f in (kde_score, kde_log_density):
+        value, picked = f(x, data, 0.4), sorted({0, n // 2, n - 1})
+        assert np.max(np.abs(value[picked] - np.concatenate([f(x[k:k + 1], data, 0.4) for k in picked]))) < 1e-12
+        assert value.tobytes() == f(x, data, 0.4).tobytes()
+
+
+def test_bandwidths_whose_square_is_no_number_are_refused():
+    """(ESM.5) h = 1e-170 would divide by 0, and h = 1e-25 would in float32; 1e-150 is exact."""
+    x = np.array([[1.0]])
+    assert kde_score(x, np.array([[1.0 + 2**-40]]), 1e-150)[0, 0] == pytest.approx(2**-40 * 1e300, rel=1e-12)
+    for points, h in ((x, 1e-170), (x.astype(np.float32), 1e-25)):
+        with pytest.raises(ValueError, match=r"h is .*its square within"):
+            kde_score(points, x, h)

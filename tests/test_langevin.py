@@ -335,3 +335,41 @@ def test_dtype_of_the_start_is_kept():
                           denoise=True, callback=record)
     assert {*seen, x.dtype, y.dtype} == {np.dtype(np.float32)}
     assert langevin(MIXTURE.score, np.ones((3, 2), int), 0.1, 2, rng).dtype == np.float64
+
+
+def test_annealing_on_a_gaussian_ends_at_its_exact_variance():
+    """(LD.8) (LD.10) N(0, 1), σ 10 → .01, 100 steps each: 1.1038, from the chain's response to each single noise."""
+    n, sigmas = 1000, geometric_sigmas(10, 0.01, 10)
+    start, noise = np.eye(n + 1)[:, :1], np.eye(n + 1)[:, 1:].T[:, :, None]  # chain 0 has the start, chain k noise k
+    response = annealed_langevin(lambda x, sigma: -x / (1 + sigma**2), start, sigmas, 2e-5, 100, replay(noise))
+    assert abs(100 * response[0, 0]**2 + np.sum(response[1:]**2) - 1.1038) < 5e-5
+
+
+def test_noise_is_independent_of_itself_in_every_direction():
+    """(LD.3) At s = 0 moves are √step z: steps, coordinates and chains do not correlate, 5 standard errors."""
+    seen = [np.zeros((CHAINS, 3))]
+    langevin(lambda x: 0 * x, seen[0], 0.25, 3, np.random.default_rng(19), callback=lambda i, x: seen.append(x))
+    z = np.diff(np.array(seen), axis=0) / 0.5                                # (3,N,3)
+    moments = np.einsum("ani,bnj->aibj", z, z).reshape(9, 9) / CHAINS        # of step and coordinate
+    assert np.max(np.abs(moments - np.eye(9))) < 5 * np.sqrt(2 / CHAINS)
+    assert abs(np.mean(z[0, 1:] * z[0, :-1])) < 5 / np.sqrt(3 * CHAINS)      # neighbouring chains
+    assert abs(np.mean(z**4) - 3) < 5 * np.sqrt(96 / z.size)                 # and they are Gaussian
+
+
+def test_one_chain_that_diverges_among_many_is_an_error():
+    """(LD.7) The last of three chains alone leaves the range of floats: the error, not its infinity, comes back."""
+    start = np.array([[0.0], [0.0], [1e100]])
+    with pytest.raises(FloatingPointError, match="use a smaller step"):
+        langevin(lambda x: -x, start, 10.0, 2000, np.random.default_rng(20), temperature=0)
+
+
+def test_callback_gets_a_copy_and_no_steps_give_one():
+    """What a callback does to its x, or a caller to a result of no steps, does not reach the chain or the start."""
+    def spoil(i, x):
+        x += 1e3
+    start, rng = np.ones((3, 2)), np.random.default_rng
+    spoiled = langevin(MIXTURE.score, start, 0.1, 3, rng(21), callback=spoil)
+    assert np.array_equal(spoiled, langevin(MIXTURE.score, start, 0.1, 3, rng(21)))
+    none = langevin(MIXTURE.score, start, 0.1, 0, rng(21))
+    none += 1
+    assert np.array_equal(start, np.ones((3, 2)))

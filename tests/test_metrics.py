@@ -14,6 +14,7 @@ from scoremin import (
     relative_error,
     two_sample_test,
 )
+from scoremin.backprop import distances
 
 
 def test_fisher_divergence_and_relative_error_agree_with_quadrature():
@@ -176,3 +177,45 @@ def test_tied_splits_count_as_reaching_the_distance():
     splits = [energy_distance(pool[list(c)], np.delete(pool, c, axis=0)) for c in combinations(range(12), 6)]
     assert np.min(splits) >= energy_distance(pool[:6], pool[6:]) - 1e-12
     assert two_sample_test(pool[:6], pool[6:], np.random.default_rng(1)) == 1
+
+
+@pytest.mark.parametrize("d", [3, 40])
+def test_energy_distance_does_not_depend_on_where_blocks_end(d):
+    """(MET.2) Over many blocks, in low d and high: the full matrix of differences, near points and equal ones too."""
+    rng = np.random.default_rng(9)
+    a, b = 1e3 + rng.standard_normal((300, d)), 1e3 + rng.standard_normal((500, d))
+    b[:100] = a[:100]
+    b[100:200] = a[100:200] + 1e-7
+    mean = lambda a, b: np.mean([np.mean(np.sqrt(np.sum((b - row)**2, axis=1))) for row in a])
+    exact = 2 * mean(a, b) - mean(a, a) - mean(b, b)
+    assert abs(energy_distance(a, b) - exact) < 1e-9
+    assert abs(energy_distance(a, a)) < 1e-9
+    assert energy_distance(a, b) == energy_distance(a, b)
+
+
+def test_distances_keep_ten_digits_in_high_dimensions():
+    """(MET.2) d = 40 by the matrix product: pairs from 1e-9 to 1e3 apart are right to 1e-9 of themselves."""
+    rng = np.random.default_rng(10)
+    a = rng.standard_normal((60, 40)) + 5
+    b = a + np.geomspace(1e-9, 1e3, 60)[:, None] * rng.standard_normal((60, 40))
+    exact = np.sqrt(np.sum((a[:, None] - b)**2, axis=2))
+    assert np.max(np.abs(distances(a, b) / exact - 1)) < 1e-9
+
+
+def test_numbers_too_large_to_square_are_an_error():
+    """(MET.2) (MET.4) No NaN and no p-value of 0 comes back where distances leave the range of floats."""
+    huge, rng = np.array([[1e200], [-1e200]]), np.random.default_rng(11)
+    for call in (lambda: energy_distance(huge, -huge), lambda: two_sample_test(huge, 2 * huge, rng)):
+        with pytest.raises(FloatingPointError, match="not finite: the inputs are too large"):
+            call()
+
+
+def test_a_test_without_permutations_or_an_error_without_size_is_refused():
+    """(MET.1) (MET.4) p = 1 of no permutations, and an error relative to a target of 0, are no answers."""
+    x = np.ones((3, 1))
+    with pytest.raises(ValueError, match="n_permutations is 0; want a whole number >= 1"):
+        two_sample_test(x, x, np.random.default_rng(12), n_permutations=0)
+    with pytest.raises(ValueError, match=r"target\(x\) is 0 at every x"):
+        relative_error(np.ones_like, np.zeros_like, x)
+    with pytest.raises(FloatingPointError, match=r"^target\(x\) holds NaN"):
+        relative_error(np.ones_like, lambda x: np.nan * x, x)

@@ -8,7 +8,17 @@ from autograd import elementwise_grad, make_jvp, value_and_grad
 from autograd.misc import flatten
 from oracles import plain_mlp, random_params
 
-from scoremin import MLP, EnergyMLP, GaussianMixture, NoiseConditionalMLP, energy_score, implicit_loss, init_mlp
+from scoremin import (
+    MLP,
+    EnergyMLP,
+    GaussianMixture,
+    NoiseConditionalMLP,
+    divergence,
+    energy_score,
+    implicit_loss,
+    init_mlp,
+    jvp,
+)
 from scoremin.network import sigmoid, silu
 
 
@@ -168,3 +178,38 @@ def test_a_constant_added_to_the_energy_changes_nothing():
     b_last = params[-1][1]
     loss = lambda b: implicit_loss(energy_score(EnergyMLP(params[:-1] + [(params[-1][0], b)])), x)
     assert loss(b_last + 5.0) == pytest.approx(loss(b_last), abs=1e-14)
+
+
+BOUNDARY = 2**16 // (8 * 64)                                                 # rows of a block of 64 units in float64
+
+
+@pytest.mark.parametrize("n", [1, BOUNDARY - 1, BOUNDARY, BOUNDARY + 1, 2 * BOUNDARY + 1])
+def test_values_do_not_depend_on_where_blocks_end(n):
+    """(NET.1) (JVP.1) (EBM.3) Each row as on the plain network, in blocks or not; the same call has the same bytes."""
+    rng = np.random.default_rng(13)
+    x, v = rng.normal(0, 1, (n, 2)), rng.normal(0, 1, (3, n, 2))
+    params, energy = random_params([2, 64, 64, 2]), random_params([2, 64, 64, 1])
+    three = random_params([2, 64, 5, 64, 2])
+    plain_gradient = elementwise_grad(lambda x: plain_mlp(energy)(x)[:, 0])
+    cases = [
+        (lambda: MLP(params)(x), plain_mlp(params)(x)),
+        (lambda: MLP(params).jvp(x, v[0])[1], jvp(plain_mlp(params), x, v[0])[1]),
+        (lambda: MLP(params).jvp(x, v)[1], jvp(plain_mlp(params), x, v)[1]),
+        (lambda: MLP(params).jvp(x, v)[0], plain_mlp(params)(x)),
+        (lambda: MLP(params).divergence(x)[1], divergence(plain_mlp(params), x)[1]),
+        (lambda: MLP(three).divergence(x)[1], divergence(plain_mlp(three), x)[1]),
+        (lambda: EnergyMLP(energy)(x), plain_mlp(energy)(x)[:, 0]),
+        (lambda: EnergyMLP(energy).gradient(x), plain_gradient(x)),
+    ]
+    for f, exact in cases:
+        value = f()
+        assert value.shape == exact.shape
+        assert np.max(np.abs(value - exact)) < 1e-12
+        assert value.tobytes() == f().tobytes()
+
+
+@pytest.mark.parametrize("dtype", [int, np.float16, "float128" if hasattr(np, "float128") else complex])
+def test_parameters_are_drawn_in_float32_or_float64_alone(dtype):
+    """Integers would round every weight to 0: refused, with what is wanted."""
+    with pytest.raises(ValueError, match="want an input and an output size, float32 or float64"):
+        init_mlp(np.random.default_rng(0), [2, 2], dtype)

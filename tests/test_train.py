@@ -173,3 +173,86 @@ def test_a_gradient_that_is_not_finite_is_an_error():
     message = r"\|gradient\| is nan; no step was taken yet, so look at the loss"
     with np.errstate(divide="ignore", invalid="ignore"), pytest.raises(FloatingPointError, match=message):
         run(lambda W: np.sum(np.sqrt(np.abs(W - 1))) + 1, [[1.0]], 1)
+
+
+def test_a_gradient_too_large_to_square_is_an_error():
+    """(FIT.1) In float32 g = 1e25 has no g²: m_2 would be infinite and training stand still at a falling loss."""
+    start = [(np.ones((1, 1), np.float32), np.zeros(1, np.float32))]
+    for size in (1e25, 1e15):
+        loss = lambda params, x, rng, size=size: size * np.sum(params[0][0])
+        run = lambda loss=loss: fit(loss, start, POINT, steps=1, rng=np.random.default_rng(0))
+        if size == 1e25:
+            with pytest.raises(FloatingPointError, match=r"at step 1, .*\|gradient\| is 1e\+25"):
+                run()
+        else:
+            assert run()[0][0][0][0, 0] == pytest.approx(1 - 1e-3, abs=1e-6)
+
+
+def test_loss_that_is_not_finite_and_gradient_that_is_are_told_apart():
+    """(FIT.3) An infinite loss of finite slope, and a finite loss of infinite slope: each error names its own."""
+    cases = [(lambda W: np.sum(W) + 1e308 + 1e308 * np.sum(0 * W + 1), "the loss is inf"),
+             (lambda W: 1e308 * np.sum((10 * W)**2 * 1e-308) * 1e200, r"\|gradient\| is")]
+    for loss, message in cases:
+        with np.errstate(over="ignore"), pytest.raises(FloatingPointError, match=message):
+            run(loss, [[1.0]], 1)
+
+
+def test_defaults_are_256_rows_and_a_thousandth():
+    """(FIT.3) (FIT.4) Batches of 256 from 10 rows, and a first move of 10⁻³ whatever the slope."""
+    shapes = []
+    params, _ = fit(lambda params, x, rng: shapes.append(x.shape) or 7 * np.sum(params[0][0]), [(np.ones((1, 1)),
+                    np.zeros(1))], np.ones((10, 3)), steps=1, rng=np.random.default_rng(0))
+    assert shapes == [(256, 3)]
+    assert params[0][0][0, 0] == pytest.approx(1 - 1e-3, abs=1e-10)
+
+
+def test_the_loss_gets_the_generator_of_the_caller():
+    """One stream for batches and noise: the object itself is handed on, and a step draws its batch first."""
+    rng, twin, seen = np.random.default_rng(10), np.random.default_rng(10), []
+    fit(lambda params, x, given: seen.append((given is rng, given.random())) or np.sum(params[0][0]**2),
+        [(np.ones((1, 1)), np.zeros(1))], np.arange(10.0)[:, None], steps=3, batch_size=4, rng=rng)
+    expected = []
+    for _ in range(3):
+        twin.integers(10, size=4)
+        expected.append((True, twin.random()))
+    assert seen == expected
+
+
+def test_steps_do_not_run_ahead_of_progress_and_may_end_early():
+    """When progress hands out step k, k losses have been computed; where it stops at 3 of 10, there are 3."""
+    counted, taken = [], []
+
+    def progress(steps):
+        for k in steps:
+            if k == 3:
+                return
+            counted.append(len(taken))
+            yield k
+
+    params, losses = run(lambda W: taken.append(1) or np.sum(W**2), [[2.0]], 10, progress=progress)
+    assert counted == [0, 1, 2] and len(losses) == len(taken) == 3
+    assert np.isfinite(losses).all() and params[0][0][0, 0] < 1.8
+
+
+def test_state_of_adam_is_in_the_precision_of_the_parameters():
+    """(FIT.1) (FIT.3) 30 steps on a float32 parameter are, to the last bit, those of a loop in float32."""
+    start, theta = np.float32(0.3), np.array([0.3], np.float32)
+    m_1 = m_2 = np.zeros(1, np.float32)
+    for k in range(1, 31):
+        g = 2 * (theta - np.float32(1.7))
+        m_1, m_2 = 0.9 * m_1 + 0.1 * g, 0.999 * m_2 + 0.001 * g**2
+        rate = 0.5 * 0.05 * (1 + math.cos(math.pi * (k - 1) / 30))
+        theta = theta - rate * (m_1 / (1 - 0.9**k)) / (np.sqrt(m_2 / (1 - 0.999**k)) + 1e-8)
+    params, losses = fit(lambda params, x, rng: np.sum((params[0] - np.float32(1.7))**2), [np.array([start])], POINT,
+                         steps=30, learning_rate=0.05, rng=np.random.default_rng(0))
+    assert params[0].dtype == losses.dtype == np.float32 and theta.dtype == np.float32
+    assert params[0][0] == theta[0]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.longdouble])
+def test_parameters_of_other_precision_train_in_float64(dtype):
+    """(FIT.3) Half and extended precision become float64: the run of the same numbers, to the bit."""
+    start = np.array([[0.5, -2.0]], dtype)
+    runs = [fit(lambda params, x, rng: np.sum(params[0]**2), [W], POINT, steps=5, rng=np.random.default_rng(0))
+            for W in (start, start.astype(float))]
+    assert runs[0][0][0].dtype == np.float64 and np.array_equal(runs[0][0][0], runs[1][0][0])
