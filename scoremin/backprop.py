@@ -329,9 +329,9 @@ def distances(a, b):
     (d + 4)(‖a‖ + ‖b‖)² ulp in the square. Pairs for which that is more than 10⁻¹⁰ of it are taken by differences."""
     if a.shape[1] <= 16:
         return np.sqrt(sum((a[:, j:j + 1] - b[:, j])**2 for j in range(a.shape[1])))
-    a, b = a - b.mean(axis=0), b - b.mean(axis=0)
-    size_a, size_b = np.sqrt(np.einsum("nd,nd->n", a, a)), np.sqrt(np.einsum("nd,nd->n", b, b))
-    R = (size_a**2)[:, None] - 2 * np.dot(a, b.T) + size_b**2                # (N,M)
+    p, q = a - b.mean(axis=0), b - b.mean(axis=0)
+    size_a, size_b = np.sqrt(np.einsum("nd,nd->n", p, p)), np.sqrt(np.einsum("nd,nd->n", q, q))
+    R = (size_a**2)[:, None] - 2 * np.dot(p, q.T) + size_b**2                # (N,M)
     error = (a.shape[1] + 4) * np.finfo(float).eps * (size_a[:, None] + size_b)**2
     for n, m in zip(*np.nonzero(~(error < 1e-10 * R))):
         R[n, m] = np.sum((a[n] - b[m])**2)

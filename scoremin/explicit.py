@@ -40,7 +40,8 @@ Even so, fitting at the data is an objective of its own,
 
     (ESM.8)  ½ 1/n Σ_j ‖s_θ(x_j) − ∇log p_h(x_j)‖²,   not ½ E_{x~p_h} ‖s_θ(x) − ∇log p_h(x)‖²
 
-whose x are x_j + hz: their gradients differ by half and more. The second is denoising (DSM.7).
+whose x are x_j + hz. On two points ±1 the best s = −ax has a = (1 − tanh h⁻²)/h² in the first, a = 2/h²
+where one is left out, and a = 1/(1 + h²) in the second. The second is denoising (DSM.7).
 
 Cost: a network pass for the loss, N·n kernels for the target. Fails: p_h is p blurred by h (in
 expectation q_h of DSM.1), a bias of order h²; less blur means more noise, hopeless in high d.
