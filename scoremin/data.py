@@ -33,7 +33,7 @@ This holds for any c, so c counts as a constant when differentiating.
 import autograd.numpy as np
 from autograd.extend import notrace_primitive
 
-from .checks import floats, generator, in_precision, in_range, nonnegative, points, positive, whole
+from .checks import floats, generator, in_precision, in_range, nonnegative, points, positive, untraced, whole
 
 
 def squared_distances(a, b):
@@ -103,7 +103,7 @@ class GaussianMixture:
 
 def covariances(covs, K, d):
     """covs (K,d,d) as they are, if each is symmetric and positive definite to more than rounding, in its own scale."""
-    covs = floats("covs", covs, np.float64)
+    covs = floats("covs", untraced("covs", covs), np.float64)
     if covs.shape != (K, d, d) or not (np.einsum("kii->ki", covs) > 0).all():
         raise ValueError(f"covs have shape {covs.shape}; want ({K}, {d}, {d}), variances > 0")
     deviations = np.sqrt(np.einsum("kii->ki", covs))                         # (K,d)

@@ -60,6 +60,7 @@ from .backprop import half_square, mean
 from .checks import in_range, points, positive, same_rows, value_at
 
 
+@in_range
 def denoising_loss(score, x, z, sigma):
     """½ E‖s(x + σz) + z/σ‖², a scalar. z (N,d) standard normal, sigma one number > 0."""
     x = points("x", x)
