@@ -74,8 +74,10 @@ def floats(name, x, dtype=None):
 
 def in_precision(a, dtype):
     """a in this dtype, where it may become infinite without a warning."""
+    if getval(a).dtype == dtype:
+        return a
     with np.errstate(over="ignore"):
-        return a if a.dtype == dtype else cast(a, dtype)
+        return cast(a, dtype)
 
 
 def points(name, x, width=None, dtype=None):
@@ -168,6 +170,9 @@ def result(name, value):
     return value
 
 
+quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # for what is checked for NaN and infinity after
+
+
 def in_range(f):
     """f, whose value must be finite: inputs within range can have an answer that is not. It gives no warning."""
     @wraps(f)
@@ -183,15 +188,16 @@ def parameters(params):
     if not isinstance(layers, (list, tuple)) or not layers:
         raise TypeError(f"params is {described(layers)}; want a list of (W (in, out), b (out,))")
     for l, layer in enumerate(layers):
-        if not isinstance(getval(layer), (list, tuple)) or len(layer) != 2:
-            raise TypeError(f"params[{l}] is {described(getval(layer))}; want (W (in, out), b (out,))")
-        W, b = (getval(a) for a in layer)
-        for name, a in (("W", W), ("b", b)):
-            if type(a) not in (np.ndarray, np.memmap) or a.dtype not in FLOATS:  # no matrix, no mask
-                raise TypeError(f"{name} of params[{l}] is {described(a)}; want an array of float32 or float64")
+        layer = getval(layer)
+        if not isinstance(layer, (list, tuple)) or len(layer) != 2:
+            raise TypeError(f"params[{l}] is {described(layer)}; want (W (in, out), b (out,))")
+        W, b = getval(layer[0]), getval(layer[1])
+        for a in (W, b):
+            if type(a) not in (np.ndarray, np.memmap) or a.dtype not in LIMITS:  # no matrix, no mask
+                raise TypeError(f"params[{l}] holds {described(a)}; want arrays W and b of float32 or float64")
         if W.ndim != 2 or 0 in W.shape or b.shape != W.shape[1:] or W.shape[0] != (width or W.shape[0]):
             raise ValueError(f"params[{l}] has shapes {W.shape} and {b.shape}; want ({width or 'in'}, out) and (out,)")
-        if not (finite(W) and finite(b)):
+        if not isinstance(params, Box) and not (finite(W) and finite(b)):  # in training the loss would show it
             raise ValueError(f"params[{l}] holds NaN or infinity; want finite numbers")
         width = W.shape[1]
     return getval(getval(layers[0])[0]).shape[0], width
@@ -214,7 +220,7 @@ def positive(name, value, dtype=np.float64):
     """value as a Python float > 0 whose square is a number of dtype too; it leaves the dtype of arrays alone."""
     value, (least, most) = number(name, value, "one finite number > 0"), LIMITS[np.dtype(dtype)]
     if not least**0.5 < value < most**0.5:
-        raise ValueError(f"{name} is {described(value)}; want one finite number > 0, its square within {np.dtype(dtype)}")
+        raise ValueError(f"{name} is {described(value)}; want one finite number > 0, also squared in {np.dtype(dtype)}")
     return float(value)
 
 

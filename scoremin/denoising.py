@@ -57,10 +57,10 @@ Cost: one network pass. Sources: Vincent 2011, eq. 11 and appendix; Robbins 1956
 """
 
 from .backprop import half_square, mean
-from .checks import in_range, points, positive, same_rows, value_at
+from .checks import in_range, points, positive, quiet, same_rows, value_at
 
 
-@in_range
+@quiet
 def denoising_loss(score, x, z, sigma):
     """½ E‖s(x + σz) + z/σ‖², a scalar. z (N,d) standard normal, sigma one number > 0."""
     x = points("x", x)

@@ -45,13 +45,13 @@ Wenliang & Kanagawa 2020 (ESM.7).
 import autograd.numpy as np
 
 from .backprop import half_square, mean
-from .checks import flag, in_range, points, positive, same_rows, value_at
+from .checks import flag, in_range, points, positive, quiet, same_rows, value_at
 from .data import log_sum_exp, row_max
 
 BLOCK = 2**17  # kernel values held at once, in each coordinate: 1 MiB in float64
 
 
-@in_range
+@quiet
 def explicit_loss(score, x, target):
     """½ E‖s(x) − target‖², a scalar. target (N,d) holds the values of the score to match."""
     x = points("x", x)

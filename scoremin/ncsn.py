@@ -42,10 +42,10 @@ Sources: Song & Ermon 2019, eq. 5, 6; Song & Ermon 2020 (choice of levels).
 import numpy as np
 
 from .backprop import half_square, mean
-from .checks import in_range, noise_levels, points, positive, same_rows, value_at, whole
+from .checks import noise_levels, points, positive, quiet, same_rows, value_at, whole
 
 
-@in_range
+@quiet
 def ncsn_loss(score, x, z, sigma):
     """½ E σ²‖s(x + σz, σ) + z/σ‖², a scalar. score(x, sigma) with sigma (N,), one level a row."""
     x = points("x", x)

@@ -47,7 +47,7 @@ grows with d; it is averaged away over steps. Sources: Song et al. 2019 (SSM, se
 import autograd.numpy as np
 
 from .backprop import half_square, inner, mean
-from .checks import float_type, generator, in_range, points, same_rows, wholes
+from .checks import float_type, generator, points, quiet, same_rows, wholes
 from .derivatives import jvp
 
 
@@ -64,7 +64,7 @@ def probes(rng, kind, shape, dtype=np.float64):
     return v
 
 
-@in_range
+@quiet
 def sliced_loss(score, x, v):
     """E[½(vᵀs)² + vᵀ ∂s/∂x v], a scalar; v from probes, (N,d), or (M,N,d) to average M a point."""
     x = points("x", x)
@@ -73,7 +73,7 @@ def sliced_loss(score, x, v):
     return mean(0.5 * inner(v, s)**2 + inner(v, Jv))                         # ()  (SSM.4)
 
 
-@in_range
+@quiet
 def sliced_vr_loss(score, x, v):
     """E[½‖s‖² + vᵀ ∂s/∂x v], a scalar; v as in sliced_loss."""
     x = points("x", x)
