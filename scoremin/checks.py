@@ -36,7 +36,10 @@ def described(x):
     """A short word on x for an error message."""
     if isinstance(x, (np.ndarray, np.generic)):
         return f"an array of {x.dtype} of shape {x.shape}"
-    text = "" if isinstance(x, int) and x.bit_length() > 99 else repr(x)
+    try:
+        text = repr(x)
+    except Exception:  # integers of thousands of digits, classes with a fault of their own
+        text = ""
     return text if 0 < len(text) < 60 else f"one {type(x).__name__}"
 
 

@@ -22,7 +22,7 @@ Plain numpy inside it hides operations from autograd; where that can be seen, Ty
 import autograd.numpy as np
 from autograd import make_jvp
 
-from .checks import frozen, function, like, pair, points, same_rows, value_at
+from .checks import frozen, function, like, pair, points, quiet, same_rows, value_at
 
 
 def along(f, x, v):
@@ -34,6 +34,7 @@ def along(f, x, v):
     return s[0], np.stack(Jv)                                                # (N,d) (M,N,d)
 
 
+@quiet
 def jvp(score, x, v):
     """s(x) (N,d) and Jv, shaped like v: one direction a row (N,d), or M of them (M,N,d)."""
     x = points("x", x)
@@ -45,6 +46,7 @@ def jvp(score, x, v):
     return like("score(x)", s, x.shape, x.dtype), like("score's Jv", Jv, v.shape, x.dtype)
 
 
+@quiet
 def divergence(score, x):
     """s(x) (N,d) and the exact trace of its Jacobian (N,)."""
     x = points("x", x)

@@ -48,10 +48,12 @@ from .checks import (
     float_type,
     generator,
     in_range,
+    like,
     noise_levels,
     parameters,
     points,
     positive,
+    quiet,
     same_rows,
     value_at,
     wholes,
@@ -209,8 +211,10 @@ class EnergyMLP:
 def energy_score(energy):
     """The score function −∇E of any energy (N,d) -> (N,) that treats rows independently. An energy of your own
     is written with autograd.numpy; one that offers .gradient(x) is asked for that."""
+    @quiet
     def gradient(x):
         if hasattr(energy, "gradient"):
             return value_at(energy.gradient, x, name="energy.gradient")
-        return elementwise_grad(lambda x: value_at(energy, x, name="energy", shape=x.shape[:1]))(x)
+        slope = elementwise_grad(lambda x: value_at(energy, x, name="energy", shape=x.shape[:1]))(x)
+        return like("energy's gradient", slope, x.shape, x.dtype)
     return lambda x: -gradient(points("x", x))                               # (N,d)  (EBM.3)

@@ -47,7 +47,7 @@ grows with d; it is averaged away over steps. Sources: Song et al. 2019 (SSM, se
 import autograd.numpy as np
 
 from .backprop import half_square, inner, mean
-from .checks import float_type, generator, points, quiet, same_rows, wholes
+from .checks import described, float_type, generator, points, quiet, same_rows, wholes
 from .derivatives import jvp
 
 
@@ -55,7 +55,7 @@ def probes(rng, kind, shape, dtype=np.float64):
     """Random v with E vvᵀ = I over the last axis: kind "rademacher", "gaussian" or "sphere"; float64 or float32."""
     rng, shape, dtype = generator(rng), wholes("shape", shape), float_type(dtype)
     if not shape or not isinstance(kind, str) or kind not in ("rademacher", "gaussian", "sphere"):
-        raise ValueError(f'kind is {kind!r}, shape {shape}; want "rademacher", "gaussian" or "sphere", and (…, d)')
+        raise ValueError(f'kind is {described(kind)}, shape {shape}; want "rademacher", "gaussian" or "sphere", and (…, d)')
     if kind == "rademacher":
         return 2 * rng.integers(0, 2, size=shape).astype(dtype) - 1
     v = rng.standard_normal(shape, dtype)

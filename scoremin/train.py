@@ -47,7 +47,7 @@ def leaves(params):
 def unpack(parts, params):
     """The flat arrays that parts yields, in the shapes and the nesting of params."""
     if isinstance(params, (list, tuple)):
-        return type(params)(unpack(parts, part) for part in params)
+        return (list if isinstance(params, list) else tuple)(unpack(parts, part) for part in params)
     return next(parts).reshape(np.shape(params))
 
 
