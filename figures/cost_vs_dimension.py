@@ -11,7 +11,8 @@ differs from run to run.
 
 Source: equation JVP.2 of scoremin/derivatives.py, BP.7 of scoremin/backprop.py; Song et al. 2019 (sliced),
 Onken et al. 2021 (exact trace at the cost of an estimate).
-Settings: two hidden layers of 128, batches of 256, float32, data N(0, I); medians of interleaved repetitions.
+Settings: two hidden layers of 128, batches of 256, float32, data N(0, I); least processor
+time of interleaved repetitions.
 """
 
 from functools import partial
@@ -53,7 +54,7 @@ def objectives(rng, d):
 
 
 def seconds(steps, repetitions, progress):
-    """Median time of each step; they take turns, so that all see the same machine. Three turns for the slow ones."""
+    """Least processor time of each step; all take turns, the slow ones three."""
     times = {key: [] for key in steps}
     for i in progress(range(repetitions), "repetitions"):
         for (name, d), step in steps.items():

@@ -106,8 +106,8 @@ class GaussianMixture:
 
 def covariances(covs, K, d):
     """covs (K,d,d) as they are, if each is symmetric and positive definite to more than rounding, in its own scale."""
-    covs = floats("covs", covs, np.float64)
-    if covs.shape != (K, d, d) or not (np.einsum("kii->ki", covs) > 0).all():
+    covs = floats("covs", untraced("covs", covs), np.float64)
+    if covs.shape != (K, d, d) or not (np.einsum("kii->ki", covs) > np.finfo(float).tiny).all():
         raise ValueError(f"covs have shape {covs.shape}; want ({K}, {d}, {d}), variances > 0")
     deviations = np.sqrt(np.einsum("kii->ki", covs))                         # (K,d)
     correlations = covs / (deviations[:, :, None] * deviations[:, None, :])  # (K,d,d)

@@ -73,9 +73,10 @@ Cost: one network pass. Sources: Vincent 2011, eq. 11 and appendix; Robbins 1956
 """
 
 from .backprop import half_square, inner, mean
-from .checks import in_range, points, positive, same_rows, value_at
+from .checks import in_range, points, positive, quiet, same_rows, value_at
 
 
+@quiet
 def denoising_loss(score, x, z, sigma):
     """½ E‖s(x + σz) + z/σ‖², a scalar. z (N,d) standard normal, sigma one number > 0."""
     x = points("x", x)
@@ -84,6 +85,7 @@ def denoising_loss(score, x, z, sigma):
     return mean(half_square(s + z / sigma))                                  # ()  (DSM.4)
 
 
+@quiet
 def denoising_vr_loss(score, x, z, sigma):
     """A loss of the mean of denoising_loss and, by the control variate of (DSM.13), of low variance at small sigma.
 

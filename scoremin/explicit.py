@@ -52,12 +52,13 @@ Wenliang & Kanagawa 2020 (ESM.7).
 import autograd.numpy as np
 
 from .backprop import half_square, mean
-from .checks import in_range, points, positive, same_rows, value_at
+from .checks import flag, in_range, points, positive, quiet, same_rows, value_at
 from .data import log_sum_exp, row_max
 
 BLOCK = 2**17  # kernel values held at once, in each coordinate: 1 MiB in float64
 
 
+@quiet
 def explicit_loss(score, x, target):
     """½ E‖s(x) − target‖², a scalar. target (N,d) holds the values of the score to match."""
     x = points("x", x)
@@ -84,7 +85,7 @@ def _kde_arguments(x, data, h, leave_one_out):
     """x, data and h, checked. leave_one_out wants x to be data itself."""
     x = points("x", x)
     data = points("data", data, x.shape[1], x.dtype)
-    if leave_one_out and (len(data) < 2 or not np.array_equal(x, data)):
+    if flag("leave_one_out", leave_one_out) and (len(data) < 2 or not np.array_equal(x, data)):
         raise ValueError(f"leave_one_out wants x to be data itself, at least 2 rows; shapes {x.shape}, {data.shape}")
     return x, data, positive("h", h, x.dtype)
 

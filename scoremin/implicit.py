@@ -74,9 +74,11 @@ at the cost of an estimator, too.) Sources: Hyvärinen 2005, theorem 1 and secti
 """
 
 from .backprop import half_square, mean
+from .checks import quiet
 from .derivatives import divergence
 
 
+@quiet
 def implicit_loss(score, x):
     """E[½‖s‖² + tr ∂s/∂x], a scalar, with the exact trace."""
     s, tr = divergence(score, x)                                             # (N,d) (N,)

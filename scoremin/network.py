@@ -48,7 +48,20 @@ from autograd import elementwise_grad
 from autograd.extend import defjvp, defvjp, primitive
 
 from .backprop import evaluate, in_blocks, mlp, mlp_gradient, mlp_jvp, mlp_trace, traced
-from .checks import FLOATS, generator, noise_levels, parameters, points, positive, same_rows, value_at, whole
+from .checks import (
+    float_type,
+    generator,
+    in_range,
+    like,
+    noise_levels,
+    parameters,
+    points,
+    positive,
+    quiet,
+    same_rows,
+    value_at,
+    wholes,
+)
 from .derivatives import along
 
 
@@ -79,9 +92,9 @@ defjvp(silu, lambda g, ans, y: g * silu_slope(y))
 
 def init_mlp(rng, sizes, dtype=np.float64):
     """Parameters for layers of the given sizes, a list of (W (in,out), b (out,)): W ~ N(0, 1/in), b = 0."""
-    sizes, rng = [whole(f"sizes[{i}]", n) for i, n in enumerate(sizes)], generator(rng)
-    if len(sizes) < 2 or dtype not in FLOATS:
-        raise ValueError(f"sizes is {sizes}, dtype {dtype}; want an input and an output size, float32 or float64")
+    sizes, rng, dtype = wholes("sizes", sizes), generator(rng), float_type(dtype)
+    if len(sizes) < 2:
+        raise ValueError(f"sizes is {sizes}; want an input and an output size")
     return [((rng.standard_normal((n_in, n_out)) / np.sqrt(n_in)).astype(dtype), np.zeros(n_out, dtype))
             for n_in, n_out in pairwise(sizes)]
 
@@ -132,14 +145,17 @@ class MLP:
         if outputs != self.d:
             raise ValueError(f"params lead from {self.d} inputs to {outputs} outputs; a score wants as many")
 
+    @in_range
     def __call__(self, x):
         return network(self.params, points("x", x, self.d))
 
+    @in_range
     def jvp(self, x, v):
         """s (N,d), and Jv like v, (N,d) or (M,N,d)."""
         x = points("x", x, self.d)
         return evaluate(plain_jvp, mlp_jvp, self.params, x, same_rows("v", v, x, stacked=True))
 
+    @in_range
     def divergence(self, x):
         """s (N,d), and tr ∂s/∂x (N,): in closed form for two hidden layers, else by d tangents."""
         x = points("x", x, self.d)
@@ -163,6 +179,7 @@ class NoiseConditionalMLP:
         if inputs != self.d + 1:
             raise ValueError(f"params lead from {inputs} inputs to {self.d} outputs; want d + 1 inputs, d outputs")
 
+    @in_range
     def __call__(self, x, sigma):
         x = points("x", x, self.d)
         sigma = noise_levels("sigma", sigma, x)                              # (N,1)
@@ -186,9 +203,11 @@ class EnergyMLP:
         if outputs != 1:
             raise ValueError(f"params lead to {outputs} outputs; an energy wants 1")
 
+    @in_range
     def __call__(self, x):
         return network(self.params, points("x", x, self.d))[:, 0]
 
+    @in_range
     def gradient(self, x):
         """∇E(x) (N,d)."""
         return evaluate(plain_gradient, mlp_gradient, self.params, points("x", x, self.d))
@@ -197,8 +216,10 @@ class EnergyMLP:
 def energy_score(energy):
     """The score function −∇E of any energy (N,d) -> (N,) that treats rows independently. An energy of your own
     is written with autograd.numpy; one that offers .gradient(x) is asked for that."""
+    @quiet
     def gradient(x):
         if hasattr(energy, "gradient"):
             return value_at(energy.gradient, x, name="energy.gradient")
-        return elementwise_grad(lambda x: value_at(energy, x, name="energy", shape=x.shape[:1]))(x)
+        slope = elementwise_grad(lambda x: value_at(energy, x, name="energy", shape=x.shape[:1]))(x)
+        return like("energy's gradient", slope, x.shape, x.dtype)
     return lambda x: -gradient(points("x", x))                               # (N,d)  (EBM.3)

@@ -64,15 +64,15 @@ Sources: Song et al. 2019 (SSM, section 3.1); Hutchinson 1990; Pang et al. 2020 
 import autograd.numpy as np
 
 from .backprop import half_square, inner, mean
-from .checks import FLOATS, generator, points, positive, same_rows, value_at, whole
+from .checks import described, float_type, generator, points, positive, quiet, same_rows, value_at, wholes
 from .derivatives import jvp
 
 
 def probes(rng, kind, shape, dtype=np.float64):
     """Random v with E vvᵀ = I over the last axis: kind "rademacher", "gaussian" or "sphere"; float64 or float32."""
-    rng, shape = generator(rng), tuple(whole(f"shape[{i}]", n) for i, n in enumerate(shape))
-    if kind not in ("rademacher", "gaussian", "sphere") or dtype not in FLOATS:
-        raise ValueError(f'kind is {kind!r}, dtype {dtype}; want "rademacher", "gaussian" or "sphere", and a float')
+    rng, shape, dtype = generator(rng), wholes("shape", shape), float_type(dtype)
+    if not shape or not isinstance(kind, str) or kind not in ("rademacher", "gaussian", "sphere"):
+        raise ValueError(f'kind is {described(kind)}, shape {shape}; want "rademacher", "gaussian" or "sphere", and (…, d)')
     if kind == "rademacher":
         return 2 * rng.integers(0, 2, size=shape).astype(dtype) - 1
     v = rng.standard_normal(shape, dtype)
@@ -81,6 +81,7 @@ def probes(rng, kind, shape, dtype=np.float64):
     return v
 
 
+@quiet
 def sliced_loss(score, x, v):
     """E[½(vᵀs)² + vᵀ ∂s/∂x v], a scalar; v from probes, (N,d), or (M,N,d) to average M a point."""
     x = points("x", x)
@@ -89,6 +90,7 @@ def sliced_loss(score, x, v):
     return mean(0.5 * inner(v, s)**2 + inner(v, Jv))                         # ()  (SSM.4)
 
 
+@quiet
 def sliced_vr_loss(score, x, v):
     """E[½‖s‖² + vᵀ ∂s/∂x v], a scalar; v as in sliced_loss."""
     x = points("x", x)
@@ -97,6 +99,7 @@ def sliced_vr_loss(score, x, v):
     return mean(half_square(s) + inner(v, Jv))                               # ()  (SSM.5)
 
 
+@quiet
 def finite_difference_loss(score, x, v, radius):
     """E[½‖(s₊ + s₋)/2‖² + vᵀ(s₊ − s₋)/(2 radius)], a scalar: sliced_vr_loss with no derivative of the score.
 
