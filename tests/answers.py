@@ -10,11 +10,12 @@ check_port wants. port needs the package's names, with randomness as data where 
     GaussianMixture.sample(k, z); batch(data, indices); fit(loss, net, batches, learning_rate), which
     calls loss(net, batch) and returns the losses and the params after each step
 
-and four of its own:
+and five of its own:
 
     array(values, dtype)             nested lists to the framework's array
     network(kind, params, **options) a network of kind mlp, noise_conditional_mlp or energy_mlp
     params(net)                      its list of (W (in,out), b), which may be differentiated
+    features(omega, beta)            the function x (N,d) -> sqrt(2/m) cos(x omega + beta) (N,m)
     value_and_grad(loss, net)        loss(net) and its gradient, in the layout of params
 
 A function that the port does not have is a Missing error, which names it.
@@ -125,6 +126,13 @@ def evaluate(case, port, dtype):
     if function in ("langevin", "annealed_langevin"):
         value, path = getattr(port, function)(fixed_score(raw["score"], port, dtype), **a)
         return {"value": value, "path": path}
+    if function == "linear_score":
+        features = port.features(*(port.array(raw["features"][key], dtype) for key in ("omega", "beta")))
+        return {"value": port.linear_score(features, a["x"], a["ridge"])(a["at"])}
+    if function == "log_likelihood":
+        a["prior"] = mixture_of(raw["prior"], port, dtype).log_density
+    if "sigmas" in a:
+        return {"value": getattr(port, function)(fixed_score(raw["score"], port, dtype), **a)}
     if function.startswith("GaussianMixture"):
         return mixture_values(function, raw, a, port, dtype)
     if function in NETWORKS or "params" in raw.get("score", {}):

@@ -75,10 +75,11 @@ FUNCTIONS = {
     "kde_score": "x (N,d), data (n,d), h, leave_one_out -> value (N,d)",
     "kde_log_density": "x (N,d), data (n,d), h -> value (N,); leave_one_out where it is given",
     "implicit_loss": "score, x (N,d) -> value, s (N,d), trace (N,), gradient of value",
-    "linear_score": "features (a random-feature map), x (N,d), ridge, at (B,d) -> value (B,d), the fitted score at at",
+    "linear_score": "features omega (d,m), beta (m,) for f(x) = sqrt(2/m) cos(x omega + beta), x (N,d), ridge, "
+                    "at (B,d) -> value (B,d), the fitted score at the points at",
     "sliced_loss": "score, x (N,d), v (N,d) or (M,N,d) -> value, s (N,d), Jv like v, gradient of value",
     "sliced_vr_loss": "score, x (N,d), v (N,d) or (M,N,d) -> value, s (N,d), Jv like v, gradient of value",
-    "finite_difference_loss": "score, x (N,d), v (N,d) or (M,N,d), radius -> value, gradient of value",
+    "finite_difference_loss": "score, x (N,d), v (N,d), radius -> value, gradient of value",
     "probes": "kind, and z (N,d) standard normal, or bits (N,d) of 0 and 1 for rademacher -> value (N,d)",
     "denoising_loss": "score, x (N,d), z (N,d), sigma -> value, s (N,d) at x + sigma z, gradient of value",
     "denoising_vr_loss": "score, x (N,d), z (N,d), sigma -> value, gradient of value",

@@ -7,8 +7,10 @@ digits fails; ties; and what random numbers become.
 """
 
 from functools import partial
+from itertools import chain, pairwise
 
 import autograd.numpy as np
+from autograd import value_and_grad
 from vector_cases import (
     MIXTURE,
     TRIANGLE,
@@ -36,6 +38,8 @@ from vector_cases import (
     widened,
     width,
 )
+
+import scoremin as sm
 
 SHAPES = {"d1-two-hidden": [1, 4, 3, 1], "d3-three-hidden": [3, 5, 4, 6, 3], "d2-four-hidden": [2, 4, 3, 5, 4, 2]}
 LINE = {"weights": [0.75, 0.25], "means": [[-1.0], [2.0]], "covs": [[[0.25]], [[4.0]]]}
@@ -365,6 +369,132 @@ def errors():
                      ["the loss leaves the range of floats"])
 
 
+def written_out(name, spec, make, function, loss, inputs):
+    """A case of an objective that is written out here, in autograd's own operations."""
+    value, gradient = value_and_grad(lambda params: loss(make(params), **inputs))(spec["params"])
+    return case(name, function, {"score": spec, **inputs}, {"value": value, "gradient": gradient})
+
+
+def finite_difference(score, x, v, radius):
+    """E[½‖(s₊ + s₋)/2‖² + vᵀ(s₊ − s₋)/2r], s± = s(x ± rv)."""
+    ahead, behind = score(x + radius * v), score(x - radius * v)
+    return np.sum((ahead + behind)**2 / 8 + v * (ahead - behind) / (2 * radius)) / len(x)
+
+
+def control_variate(score, x, z, sigma):
+    """E[½‖s(x̃)‖² + zᵀ(s(x̃) − s(x))/σ + d/2σ²]."""
+    s = score(x + sigma * z)
+    return np.sum(s**2 / 2 + z * (s - score(x)) / sigma) / len(x) + x.shape[1] / (2 * sigma**2)
+
+
+def finite_differences():
+    for name, spec, make in scores():
+        x, v = draw(f"x fd {name}", 3, width(name)), signs(f"v fd {name}", 3, width(name))
+        yield written_out(f"sliced/finite_difference_loss-{name}", spec, make, "finite_difference_loss",
+                          finite_difference, {"x": x, "v": v, "radius": 0.125})
+
+
+def control_variates():
+    for name, spec, make in scores():
+        x, z = draw(f"x vr {name}", 3, width(name)), draw(f"z vr {name}", 3, width(name))
+        yield written_out(f"denoising/vr_loss-{name}", spec, make, "denoising_vr_loss", control_variate,
+                          {"x": x, "z": z, "sigma": 0.5})
+
+
+def linear_models():
+    """W by one solve, from features whose derivative is written out; the score away from the data."""
+    for name, n, d, m, ridge in (("d1", 8, 1, 3, 0.5), ("d2", 12, 2, 5, 0.25), ("d3", 10, 3, 12, 0.125)):
+        x, at = draw(f"x linear {name}", n, d), draw(f"at linear {name}", 4, d)
+        omega, beta = draw(f"omega {name}", d, m), draw(f"beta {name}", m, size=2)
+        f, slope = (2 / m)**0.5 * np.cos(x @ omega + beta), -(2 / m)**0.5 * np.sin(x @ omega + beta)
+        U = slope.mean(axis=0)[:, None] * omega.T                                              # (m,d)
+        W = -np.linalg.inv(f.T @ f / n + ridge * np.eye(m)) @ U
+        yield case(f"linear/linear_score-{name}", "linear_score",
+                   {"features": {"omega": omega, "beta": beta}, "x": x, "ridge": ridge, "at": at},
+                   {"value": (2 / m)**0.5 * np.cos(at @ omega + beta) @ W}, "closed form",
+                   ["more features than points"] * (m > n), {"float64": 1e-12, "float32": 1e-4})
+
+
+def conditional_scores():
+    """Scores of (x, σ) with their trace: two mixtures in closed form, a network by autograd."""
+    for name, spec, d in (("d1-mixture", LINE, 1), ("d3-mixture", SPACE, 3)):
+        yield name, {"kind": "smoothed_mixture", **spec}, partial(mixture_level, spec), d, "closed form"
+    params = network("sde", [3, 4, 3, 2])
+    yield ("d2-network", {"kind": "noise_conditional_mlp", "params": params, "sigma_data": 0.5},
+           partial(network_level, params), 2, "autograd")
+
+
+def mixture_level(spec, x, sigma):
+    _, s, H = mixture(x, **widened(spec, sigma))
+    return s, np.trace(H, axis1=1, axis2=2)
+
+
+def network_level(params, x, sigma):
+    s, tr = sm.divergence(conditional_at(0.5, sigma)(params), x)
+    return s, tr
+
+
+def sde():
+    levels = [4.0, 1.375, 0.5, 0.1875]
+    for name, spec, at, d, origin in conditional_scores():
+        x, noise = draw(f"x sde {name}", 3, d, size=4), draw(f"noise sde {name}", 3, 3, d)
+        inputs = {"score": spec, "x": x, "sigmas": levels}
+        yield case(f"sde/reverse_sde-{name}", "reverse_sde", {**inputs, "noise": noise},
+                   {"value": reverse(at, x, levels, noise)}, origin)
+        yield case(f"sde/probability_flow-down-{name}", "probability_flow", inputs, {"value": heun(at, x, levels)},
+                   origin)
+        start = draw(f"x up {name}", 3, d)
+        yield case(f"sde/probability_flow-up-{name}", "probability_flow",
+                   {**inputs, "x": start, "sigmas": levels[::-1]}, {"value": heun(at, start, levels[::-1])}, origin)
+        yield case(f"sde/dpm_solver-{name}", "dpm_solver", inputs, {"value": multistep(at, x, levels)}, origin)
+        prior = {"weights": [1.0], "means": [[0.5] * d], "covs": [(16 * np.eye(d) + 0.5).tolist()]}
+        yield case(f"sde/log_likelihood-{name}", "log_likelihood", {**inputs, "x": start, "prior": prior},
+                   {"value": likelihood(at, start, levels[::-1], prior)}, origin)
+
+
+def reverse(at, x, levels, noise):
+    for (sigma, after), z in zip(pairwise(levels), noise):
+        x = x + (sigma**2 - after**2) * at(x, sigma)[0] + np.sqrt(sigma**2 - after**2) * z     # (SDE.8)
+    return x
+
+
+def heun(at, x, levels):
+    for sigma, after in pairwise(levels):
+        slope = -sigma * at(x, sigma)[0]
+        far = -after * at(x + (after - sigma) * slope, after)[0]
+        x = x + (after - sigma) * (slope + far) / 2                                            # (SDE.16)
+    return x
+
+
+def multistep(at, x, levels):
+    """By (SDE.19), with D as a sequence and the differences of log σ written out."""
+    lam, D = -np.log(levels), []
+    for i, (sigma, after) in enumerate(pairwise(levels)):
+        D.append(x + sigma**2 * at(x, sigma)[0])
+        r = (lam[i] - lam[i - 1]) / (lam[i + 1] - lam[i]) if i else 1.0
+        mean = D[i] + (D[i] - D[i - 1]) / (2 * r) if i else D[0]
+        x = after / sigma * x - (after / sigma - 1) * mean
+    return x
+
+
+def likelihood(at, x, levels, prior):
+    """Runge and Kutta's method of order 4 for x and the integral of σ tr ∂s/∂x, apart."""
+    total = np.zeros(len(x))
+
+    def slopes(x, sigma):
+        s, tr = at(x, sigma)
+        return -sigma * s, sigma * tr
+    for sigma, after in pairwise(levels):
+        step, half = after - sigma, (after + sigma) / 2
+        a, A = slopes(x, sigma)
+        b, B = slopes(x + step / 2 * a, half)
+        c, C = slopes(x + step / 2 * b, half)
+        e, E = slopes(x + step * c, after)
+        x, total = x + step * (a + 2 * b + 2 * c + e) / 6, total + step * (A + 2 * B + 2 * C + E) / 6  # (SDE.22)
+    return mixture(x, **prior)[0] - total                                                      # (SDE.21)
+
+
 CHAPTERS = {"data": data, "network": network_cases, "derivatives": derivatives, "explicit": explicit,
-            "implicit": implicit, "sliced": sliced, "denoising": denoising, "ncsn": ncsn, "langevin": langevin,
-            "train": train, "metrics": metrics, "random": random, "errors": errors}
+            "implicit": implicit, "sliced": lambda: chain(sliced(), finite_differences()),
+            "denoising": lambda: chain(denoising(), control_variates()), "ncsn": ncsn, "langevin": langevin,
+            "train": train, "metrics": metrics, "random": random, "linear": linear_models, "sde": sde, "errors": errors}

@@ -7,6 +7,7 @@ is data here too: noise z, probes v, and the noise of every sampler step come in
 import math
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -146,6 +147,21 @@ def implicit_loss(score, x):
     return jnp.mean(0.5 * jnp.sum(s**2, axis=1) + tr)                        # (ISM.4)
 
 
+def linear_score(features, x, ridge=0.0):
+    """The score W f(x) that minimises ISM, plus ½ ridge ‖W‖²; features (N,d) -> (N,m)."""
+    f = features(x)                                                          # (N,m)
+    U = jnp.stack([jvp(features, x, jnp.broadcast_to(e, x.shape))[1].mean(axis=0)
+                   for e in jnp.eye(x.shape[1], dtype=x.dtype)], axis=1)     # (m,d)  (LIN.1)
+    F = f.T @ f / len(x) + ridge * jnp.eye(f.shape[1], dtype=x.dtype)
+    W = -jnp.linalg.solve(F, U)                                         # (m,d)  (LIN.2)
+    return lambda x: features(x) @ W
+
+
+def features(omega, beta):
+    """√(2/m) cos(ωᵀx + β) for ω (d,m), β (m,)."""
+    return lambda x: (2 / len(beta))**0.5 * jnp.cos(x @ omega + beta)        # (LIN.5)
+
+
 def sliced_loss(score, x, v):
     s, Jv = jvp(score, x, v)
     return jnp.mean(0.5 * jnp.sum(v * s, axis=-1)**2 + jnp.sum(v * Jv, axis=-1))  # (SSM.4)
@@ -154,6 +170,13 @@ def sliced_loss(score, x, v):
 def sliced_vr_loss(score, x, v):
     s, Jv = jvp(score, x, v)
     return jnp.mean(0.5 * jnp.sum(s**2, axis=-1) + jnp.sum(v * Jv, axis=-1))  # (SSM.5)
+
+
+def finite_difference_loss(score, x, v, radius):
+    """SSM-VR with a central difference for the directional derivative."""
+    ahead, behind = score(x + radius * v), score(x - radius * v)             # (N,d)
+    middle, slope = 0.5 * (ahead + behind), (ahead - behind) / (2 * radius)
+    return (0.5 * jnp.sum(middle**2, axis=1) + jnp.sum(v * slope, axis=1)).mean()  # (SSM.11)
 
 
 def probes(kind, z=None, bits=None):
@@ -165,6 +188,12 @@ def probes(kind, z=None, bits=None):
 
 def denoising_loss(score, x, z, sigma):
     return 0.5 * jnp.mean(jnp.sum((score(x + sigma * z) + z / sigma)**2, axis=1))  # (DSM.4)
+
+
+def denoising_vr_loss(score, x, z, sigma):
+    """DSM with the control variate; the same mean."""
+    s, d = score(x + sigma * z), x.shape[1]
+    return (0.5 * jnp.sum(s**2, axis=1) + jnp.sum(z * (s - score(x)), axis=1) / sigma).mean() + d / (2 * sigma**2)  # (DSM.13)
 
 
 def tweedie(score, x_noisy, sigma):
@@ -196,6 +225,49 @@ def annealed_langevin(score, x, sigmas, step, noise, denoise=False):
         x, part = langevin(partial(score, sigma=sigma), x, step * (sigma / sigmas[-1])**2, z)  # (LD.8)
         path.append(part)
     return x + sigma**2 * score(x, sigma) if denoise else x, jnp.concatenate(path)  # (LD.11)
+
+
+def reverse_sde(score, x, sigmas, noise):
+    """Euler–Maruyama in σ²; noise (L-1,N,d)."""
+    for sigma, after, z in zip(sigmas, sigmas[1:], noise):
+        lost = sigma**2 - after**2
+        x = x + lost * score(x, sigma) + lost**0.5 * z                       # (SDE.8)
+    return x
+
+
+def probability_flow(score, x, sigmas):
+    """dx/dσ = −σ s by Heun's method, up or down."""
+    for sigma, after in pairwise(sigmas):
+        slope = -sigma * score(x, sigma)                                     # (SDE.14)
+        end = -after * score(x + (after - sigma) * slope, after)
+        x = x + 0.5 * (after - sigma) * (slope + end)                        # (SDE.16)
+    return x
+
+
+def dpm_solver(score, x, sigmas):
+    """The same flow down, DPM-Solver++(2M)."""
+    last = None
+    for sigma, after in pairwise(sigmas):
+        D, width = x + sigma**2 * score(x, sigma), jnp.log(sigma / after)
+        ahead = D if last is None else D + 0.5 * width / last[1] * (D - last[0])  # (SDE.19)
+        x, last = after / sigma * x + (1 - after / sigma) * ahead, (D, width)  # (SDE.18)
+    return x
+
+
+def log_likelihood(score, x, sigmas, prior):
+    """log q (N,) at sigmas[-1]: up the flow, with the exact trace, by Runge–Kutta of order 4."""
+    def slope(x, sigma):
+        s, tr = divergence(lambda x: score(x, sigma), x)
+        return -sigma * s, sigma * tr                                        # (SDE.14) (SDE.20)
+    total = 0
+    for sigma, after in pairwise(sigmas[::-1]):
+        step, middle = after - sigma, 0.5 * (sigma + after)
+        a, A = slope(x, sigma)
+        b, B = slope(x + 0.5 * step * a, middle)
+        c, C = slope(x + 0.5 * step * b, middle)
+        e, E = slope(x + step * c, after)
+        x, total = x + step / 6 * (a + 2 * b + 2 * c + e), total + step / 6 * (A + 2 * B + 2 * C + E)  # (SDE.22)
+    return prior(x) - total                                                  # (SDE.21)
 
 
 def adam(net):

@@ -6,6 +6,7 @@ that a function makes have the device and dtype of its arguments.
 """
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -154,6 +155,21 @@ def implicit_loss(score, x):
     return (0.5 * s.square().sum(1) + tr).mean()                             # (ISM.4)
 
 
+def linear_score(features, x, ridge=0.0):
+    """The score W f(x) that minimises ISM, plus ½ ridge ‖W‖²; features (N,d) -> (N,m)."""
+    f = features(x)                                                          # (N,m)
+    U = torch.stack([jvp(features, x, e.expand_as(x))[1].mean(0) for e in torch.eye(
+        x.shape[1], dtype=x.dtype, device=x.device)], 1)                     # (m,d)  (LIN.1)
+    F = f.T @ f / len(x) + ridge * torch.eye(f.shape[1], dtype=x.dtype, device=x.device)
+    W = -torch.linalg.solve(F, U)                                         # (m,d)  (LIN.2)
+    return lambda x: features(x) @ W
+
+
+def features(omega, beta):
+    """√(2/m) cos(ωᵀx + β) for ω (d,m), β (m,)."""
+    return lambda x: (2 / len(beta))**0.5 * torch.cos(x @ omega + beta)      # (LIN.5)
+
+
 def sliced_loss(score, x, v):
     s, Jv = jvp(score, x, v)
     return (0.5 * (v * s).sum(-1).square() + (v * Jv).sum(-1)).mean()        # (SSM.4)
@@ -162,6 +178,13 @@ def sliced_loss(score, x, v):
 def sliced_vr_loss(score, x, v):
     s, Jv = jvp(score, x, v)
     return (0.5 * s.square().sum(-1) + (v * Jv).sum(-1)).mean()              # (SSM.5)
+
+
+def finite_difference_loss(score, x, v, radius):
+    """SSM-VR with a central difference for the directional derivative."""
+    ahead, behind = score(x + radius * v), score(x - radius * v)             # (N,d)
+    middle, slope = 0.5 * (ahead + behind), (ahead - behind) / (2 * radius)
+    return (0.5 * middle.square().sum(1) + (v * slope).sum(1)).mean()  # (SSM.11)
 
 
 def probes(kind, z=None, bits=None):
@@ -173,6 +196,12 @@ def probes(kind, z=None, bits=None):
 
 def denoising_loss(score, x, z, sigma):
     return 0.5 * (score(x + sigma * z) + z / sigma).square().sum(1).mean()   # (DSM.4)
+
+
+def denoising_vr_loss(score, x, z, sigma):
+    """DSM with the control variate; the same mean."""
+    s, d = score(x + sigma * z), x.shape[1]
+    return (0.5 * s.square().sum(1) + (z * (s - score(x))).sum(1) / sigma).mean() + d / (2 * sigma**2)  # (DSM.13)
 
 
 def tweedie(score, x_noisy, sigma):
@@ -208,6 +237,53 @@ def annealed_langevin(score, x, sigmas, step, noise, denoise=False):
         x, part = langevin(lambda x, sigma=sigma: score(x, sigma), x, step * (sigma / sigmas[-1])**2, z)  # (LD.8)
         path.append(part)
     return x + sigma**2 * score(x, sigma) if denoise else x, torch.cat(path)  # (LD.11)
+
+
+@torch.no_grad()
+def reverse_sde(score, x, sigmas, noise):
+    """Euler–Maruyama in σ²; noise (L-1,N,d)."""
+    for sigma, after, z in zip(sigmas.tolist(), sigmas.tolist()[1:], noise):
+        lost = sigma**2 - after**2
+        x = x + lost * score(x, sigma) + lost**0.5 * z                       # (SDE.8)
+    return x
+
+
+@torch.no_grad()
+def probability_flow(score, x, sigmas):
+    """dx/dσ = −σ s by Heun's method, up or down."""
+    for sigma, after in pairwise(sigmas.tolist()):
+        slope = -sigma * score(x, sigma)                                     # (SDE.14)
+        end = -after * score(x + (after - sigma) * slope, after)
+        x = x + 0.5 * (after - sigma) * (slope + end)                        # (SDE.16)
+    return x
+
+
+@torch.no_grad()
+def dpm_solver(score, x, sigmas):
+    """The same flow down, DPM-Solver++(2M)."""
+    last = None
+    for sigma, after in pairwise(sigmas.tolist()):
+        D, width = x + sigma**2 * score(x, sigma), math.log(sigma / after)
+        ahead = D if last is None else D + 0.5 * width / last[1] * (D - last[0])  # (SDE.19)
+        x, last = after / sigma * x + (1 - after / sigma) * ahead, (D, width)  # (SDE.18)
+    return x
+
+
+@torch.no_grad()
+def log_likelihood(score, x, sigmas, prior):
+    """log q (N,) at sigmas[-1]: up the flow, with the exact trace, by Runge–Kutta of order 4."""
+    def slope(x, sigma):
+        s, tr = divergence(lambda x: score(x, sigma), x)
+        return -sigma * s, sigma * tr                                        # (SDE.14) (SDE.20)
+    total = 0
+    for sigma, after in pairwise(sigmas.tolist()[::-1]):
+        step, middle = after - sigma, 0.5 * (sigma + after)
+        a, A = slope(x, sigma)
+        b, B = slope(x + 0.5 * step * a, middle)
+        c, C = slope(x + 0.5 * step * b, middle)
+        e, E = slope(x + step * c, after)
+        x, total = x + step / 6 * (a + 2 * b + 2 * c + e), total + step / 6 * (A + 2 * B + 2 * C + E)  # (SDE.22)
+    return prior(x) - total                                                  # (SDE.21)
 
 
 def optimiser(net, steps, learning_rate):
