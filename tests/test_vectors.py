@@ -167,7 +167,7 @@ OWN = ("two_sample_test", "mode_weights", "energy_distance", "geometric_sigmas",
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("chapter", [name for name in make_vectors.CHAPTERS if name != "errors"])
 def test_package_reproduces_every_vector(chapter, dtype):
-    """Value, gradient, s, Jv and trace, against closed forms and plain autograd, within the tolerances and in the dtype."""
+    """Value, gradient, s, Jv and trace, against closed forms and plain autograd, within tolerances, in the dtype."""
     wrong = []
     for case in check_port.load([f"{chapter}/"]):
         found = evaluate(case, PACKAGE, dtype)
@@ -396,7 +396,8 @@ def test_error_cases_are_answered_by_the_kind_and_the_argument(tmp_path, capsys)
     """Both must be the expected ones."""
     id = "errors/denoising_loss-sigma-zero"
     for answered, status in (({"error": "ValueError", "argument": "sigma"}, 0),
-                             ({"error": "E", "argument": "sigma"}, 1), ({"error": "ValueError", "argument": "z"}, 1), ({"argument": "sigma"}, 1), (None, 1)):
+                             ({"error": "E", "argument": "sigma"}, 1), ({"error": "ValueError", "argument": "z"}, 1),
+                             ({"argument": "sigma"}, 1), (None, 1)):
         assert run(tmp_path, capsys, {id: answered}, "--only", id)[0] == status
 
 

@@ -193,7 +193,8 @@ def denoising_loss(score, x, z, sigma):
 def denoising_vr_loss(score, x, z, sigma):
     """DSM with the control variate; the same mean."""
     s, d = score(x + sigma * z), x.shape[1]
-    return (0.5 * jnp.sum(s**2, axis=1) + jnp.sum(z * (s - score(x)), axis=1) / sigma).mean() + d / (2 * sigma**2)  # (DSM.13)
+    change = jnp.sum(z * (s - score(x)), axis=1) / sigma
+    return jnp.mean(0.5 * jnp.sum(s**2, axis=1) + change) + d / (2 * sigma**2)  # (DSM.13)
 
 
 def tweedie(score, x_noisy, sigma):
