@@ -1,83 +1,208 @@
-"""Backpropagation by hand (BP): all derivatives of the MLP that training needs, as autograd rules.
+"""Engine room: backpropagation by hand (BP), and the operations that autograd records.
 
 Autograd pays a fixed price for every array operation it records, and ISM and SSM record derivatives
 of derivatives. Here the whole network is one operation with a rule of its own. The rules are worth
 reading for their own sake: every port to a language without nested automatic differentiation needs
-them. Matrices have rows as samples; ∘ is the elementwise product; l = 1 … L counts layers.
+them. Matrices have rows as samples; ∘ is the elementwise product, which binds looser than a matrix
+product; l = 1 … L counts layers (elsewhere L counts noise levels); dots are derivatives along v.
 
 Values, and tangents along v (N,d), or M of them (M,N,d), by the product and chain rules:
 
-    (BP.1)  h_l = a_{l−1} W_l + b_l,   a_l = φ(h_l),            a_0 = x,   s = h_L
-    (BP.2)  ḣ_l = ȧ_{l−1} W_l,         ȧ_l = φ'(h_l) ∘ ḣ_l,     ȧ_0 = v,   Jv = ḣ_L
+    (BP.1)  y_l = a_{l−1} W_l + b_l,   a_l = φ(y_l),              a_0 = x,   s = y_L
+    (BP.2)  ẏ_l = ȧ_{l−1} W_l,         ȧ_l = φ'(y_l) ∘ ẏ_l,       ȧ_0 = v,   Jv = ẏ_L
 
-Let a loss ℓ depend on s and Jv, and write δ_l = ∂ℓ/∂h_l, δ̇_l = ∂ℓ/∂ḣ_l; the start, δ_L = ∂ℓ/∂s and
+Let a loss ℓ depend on s and Jv, and write δ_l = ∂ℓ/∂y_l, δ̇_l = ∂ℓ/∂ẏ_l; the start, δ_L = ∂ℓ/∂s and
 δ̇_L = ∂ℓ/∂(Jv), is what autograd hands over. A weight enters (BP.1) and (BP.2) once each:
 
-    (BP.3)  ∂ℓ/∂W_l = a_{l−1}ᵀ δ_l + Σ_m ȧ_{l−1}ᵀ δ̇_l,   ∂ℓ/∂b_l = Σ_n δ_l
+    (BP.3)  ∂ℓ/∂W_l = a_{l−1}ᵀ δ_l + Σ_M ȧ_{l−1}ᵀ δ̇_l,   ∂ℓ/∂b_l = Σ_N δ_l
 
-A tangent ȧ_l enters only ḣ_{l+1}; but h_l enters a_l and, through φ'(h_l), every ȧ_l:
+where Σ_M and Σ_N are sums over probes and rows. A tangent ȧ_l enters only ẏ_{l+1}; but y_l enters a_l
+and, through φ'(y_l), every ȧ_l:
 
-    (BP.4)  δ̇_l = φ'(h_l) ∘ δ̇_{l+1} W_{l+1}ᵀ
-    (BP.5)  δ_l = φ'(h_l) ∘ δ_{l+1} W_{l+1}ᵀ + φ''(h_l) ∘ Σ_m ḣ_l ∘ (δ̇_{l+1} W_{l+1}ᵀ)
+    (BP.4)  δ̇_l = φ'(y_l) ∘ (δ̇_{l+1} W_{l+1}ᵀ)
+    (BP.5)  δ_l = φ'(y_l) ∘ (δ_{l+1} W_{l+1}ᵀ) + φ''(y_l) ∘ Σ_M ẏ_l ∘ (δ̇_{l+1} W_{l+1}ᵀ)
 
-(BP.4) is (BP.2) with the layers in reverse order and the weights transposed. The last term of (BP.5) is
-the mixed derivative ∂²s/∂x∂θ. With ς the sigmoid and a = hς the activation,
+(BP.4) is (BP.2) with the layers in reverse order and the weights transposed. The dotted terms of (BP.3)
+and (BP.5) together are the mixed derivative ∂²s/∂x∂θ. With ς the sigmoid and a = yς the activation,
 
     (BP.6)  φ' = ς + a(1 − ς),   φ'' = (1 − ς)(2φ' − a)
 
-For two hidden layers the trace of ∂s/∂x has the closed form (ISM.13). Here D_l = φ'(h_l) is (N,k):
+For two hidden layers the trace of ∂s/∂x has the closed form (ISM.13). With φ'_l = φ'(y_l), (N,k),
 
-    (BP.7)  tr = Σ_k (D_1 B) ∘ D_2,   B = W_2 ∘ G,   G = (W_3 W_1)ᵀ
-    (BP.8)  adds φ''(h_1) ∘ (t D_2 Bᵀ) to δ_1 and φ''(h_2) ∘ (t D_1 B) to δ_2,   t = ∂ℓ/∂tr
-    (BP.9)  ∂ℓ/∂B = D_1ᵀ (t D_2) =: B̄, so that W_2 gets B̄ ∘ G, W_3 gets Ḡᵀ W_1ᵀ and W_1 gets W_3ᵀ Ḡᵀ,
+    (BP.7)  tr = Σ_k ((φ'_1 B) ∘ φ'_2),   B = W_2 ∘ G,   G = (W_3 W_1)ᵀ
+    (BP.8)  adds φ''(y_1) ∘ (t ∘ φ'_2 Bᵀ) to δ_1 and φ''(y_2) ∘ (t ∘ φ'_1 B) to δ_2,   t = ∂ℓ/∂tr a column
+    (BP.9)  ∂ℓ/∂B = φ'_1ᵀ (t ∘ φ'_2) =: B̄, so that W_2 gets B̄ ∘ G, W_3 gets Ḡᵀ W_1ᵀ and W_1 gets W_3ᵀ Ḡᵀ,
             Ḡ = B̄ ∘ W_2
 
-An energy (one output) has the gradient ∇E = φ'(h_1) ∘ (…) W_1ᵀ, that is (BP.4) from δ̇_L = 1 down to x.
-For its own derivative, with the factor u from outside, use
+An energy (one output) has the gradient ∇E = (φ'(y_1) ∘ (…)) W_1ᵀ, that is (BP.4) from δ̇_L = 1 down to
+x. For its own derivative, with a field v of the shape of x from outside, use
 
-    (BP.10) Σ_n u_nᵀ ∇E(x_n) = Σ_n (J_E u)_n
+    (BP.10) Σ_N vᵀ∇E(x) = Σ_N J_E v
 
-the right side is the tangent of E along u: (BP.3)–(BP.5) with v = u, δ_L = 0, δ̇_L = 1. (ISM and SSM
-on an energy need third derivatives; there is no rule for them here.)
+the right side is the tangent of E along v: (BP.3)–(BP.5) with δ_L = 0, δ̇_L = 1. What each objective hands
+over at the output, with N rows and M probes (for an energy, v = −∂ℓ/∂s in (BP.10) with the ∂ℓ/∂s of this list):
 
-The forward pass fills a tape, the backward pass reads it. Where autograd differentiates in x, or a
-second time in θ, these rules do not apply, and the network runs in plain autograd instead.
+    (BP.11) explicit   ∂ℓ/∂s = (s − target)/N      denoising  (s + z/σ)/N at x̃      NCSN  σ(σs + z)/N at x̃
+            implicit   s/N, t = 1/N       SSM-VR  s/N, δ̇_L = v/NM       SSM  Σ_M v(vᵀs)/NM, δ̇_L = v/NM
+
+ISM and SSM on an energy, s = −∇E, need the third derivative of E: their trace is −Σ_j e_jᵀ∂²E e_j, and
+vᵀJv = −vᵀ∂²E v. There is no rule for it here (autograd's own operations do it), but a port may need it. For
+directions p and q, with subscripts for tangents along them, ä and ÿ second derivatives along both,
+
+    (BP.12) ä_l = φ'' ∘ ẏ_p ∘ ẏ_q + φ' ∘ ÿ_l,   ÿ_l = ä_{l−1} W_l,   ä_0 = 0,   pᵀ∂²E q = ÿ_L
+
+and back, from δ_pq = ∂ℓ/∂ÿ_L and zeros, writing ḡ = δ W_{l+1}ᵀ of the layer above for each of the four adjoints,
+
+    (BP.13) δ_pq = φ' ∘ ḡ_pq,   δ_p = φ' ∘ ḡ_p + φ'' ∘ ẏ_q ∘ ḡ_pq,   δ_q = φ' ∘ ḡ_q + φ'' ∘ ẏ_p ∘ ḡ_pq
+            δ = φ' ∘ ḡ + φ'' ∘ (ẏ_p ∘ ḡ_p + ẏ_q ∘ ḡ_q + ÿ ∘ ḡ_pq) + φ''' ∘ ẏ_p ∘ ẏ_q ∘ ḡ_pq
+    (BP.14) ∂ℓ/∂W_l = a_{l−1}ᵀδ + ȧ_pᵀδ_p + ȧ_qᵀδ_q + äᵀδ_pq,   φ''' = (1 − ς)(2φ'' − φ') − ς(1 − ς)(2φ' − a)
+
+The forward pass fills a tape, the backward pass reads it. Where nothing is traced there is no tape, and
+rows go through the network in blocks that stay in the cache. Where autograd differentiates in x, or a
+second time in θ, the rules do not apply, and the network runs in autograd's own operations.
 """
 
+import math
+from collections import namedtuple
+
+import autograd.numpy as anp
 import numpy as np
-from autograd.extend import Box, VJPNode, defvjp, primitive
+from autograd import grad
+from autograd.extend import Box, VJPNode, defjvp, defvjp, primitive
 from autograd.tracer import getval
 
+BLOCK = 2**16  # bytes of one layer's activations in a block of rows
 
-def by_hand(params, *arrays):
-    """Whether the rules here apply: params not traced, or as a whole, in reverse and once; arrays not traced."""
-    once, value = True, params
-    if isinstance(params, Box):
-        once, value = isinstance(params._node, VJPNode), params._value
-    return once and not any(isinstance(a, Box) for a in [value, *arrays, *(a for layer in value for a in layer)])
+
+def keep_memory():
+    """Allocate and free one large array: glibc then keeps smaller ones for the next step, with no page faults."""
+    np.empty(2**25 - 2**16, np.uint8)
+
+
+# The verbs of the losses: each is one operation for autograd, and keeps the dtype.
 
 
 @primitive
-def known(params, value, pullback):
+def mean(a):
+    """E[a] over all entries, any shape -> ()."""
+    value = np.sum(a) / a.size
+    if not math.isfinite(value):
+        raise FloatingPointError(f"the loss is {value}: its terms leave the range of {a.dtype}")
+    return value
+
+
+@primitive
+def half_square(a):
+    """½‖a‖² of each row, (…,d) -> (…)."""
+    return 0.5 * np.einsum("...i,...i->...", a, a)
+
+
+@primitive
+def inner(a, b):
+    """aᵀb of each row, (…,d) (…,d) -> (…)."""
+    return np.einsum("...i,...i->...", a, b)
+
+
+@primitive
+def cast(a, dtype):
+    """a in another precision; autograd's own astype has no forward mode."""
+    return a.astype(dtype)
+
+
+def summed(g, a):
+    """g, a cotangent of a that may have a leading axis of probes more, summed over it."""
+    return anp.sum(g, axis=0) if g.ndim > a.ndim else g
+
+
+defvjp(cast, lambda ans, a, dtype: lambda g: cast(g, a.dtype))
+defjvp(cast, lambda g, ans, a, dtype: cast(g, dtype))
+defvjp(mean, lambda ans, a: lambda g: g / a.size * anp.ones(a.shape, a.dtype))
+defjvp(mean, lambda g, ans, a: anp.sum(g) / a.size)
+defvjp(half_square, lambda ans, a: lambda g: g[..., None] * a)
+defjvp(half_square, lambda g, ans, a: inner(g, a))
+defvjp(inner, lambda ans, a, b: lambda g: summed(g[..., None] * b, a),
+       lambda ans, a, b: lambda g: summed(g[..., None] * a, b))
+defjvp(inner, lambda g, ans, a, b: inner(g, b), lambda g, ans, a, b: inner(a, g))
+
+# How a function of the parameters is evaluated.
+
+
+def traced(params, *arrays):
+    """Whether autograd traces anything here."""
+    leaves = [a for layer in getval(params) for a in layer]
+    return isinstance(params, Box) or any(isinstance(a, Box) for a in [*arrays, *leaves])
+
+
+def by_hand(params, *arrays):
+    """Whether the rules here apply: params traced as a whole, in reverse and once; arrays not traced."""
+    return (isinstance(params, Box) and isinstance(params._node, VJPNode) and not isinstance(params._value, Box)
+            and not traced(params._value, *arrays))
+
+
+def in_blocks(f, params, *arrays):
+    """f(params, *arrays), one array or a pair, for blocks of rows small enough for the cache."""
+    stack, n = max(a.shape[0] if a.ndim == 3 else 1 for a in arrays), len(arrays[0])
+    rows = max(16, BLOCK // (arrays[0].itemsize * stack * max(W.shape[1] for W, _ in params)))
+    if n <= rows:
+        return f(params, *arrays)
+    blocks = [f(params, *(a[..., i:i + rows, :] for a in arrays)) for i in range(0, n, rows)]
+    if not isinstance(blocks[0], tuple):
+        return np.concatenate(blocks)
+    return tuple(np.concatenate(part, axis=max(0, part[0].ndim - 2)) for part in zip(*blocks))
+
+
+def evaluate(plain, rule, params, *arrays):
+    """plain(params, *arrays), one array or a pair, whose values and pullback rule gives faster where it applies."""
+    if by_hand(params, *arrays):
+        values, pullback = rule(getval(params), *arrays)
+        return record(params, values, pullback, lambda params: plain(params, *arrays))
+    if traced(params, *arrays):
+        return plain(params, *arrays)
+    return in_blocks(lambda params, *arrays: rule(params, *arrays)[0], params, *arrays)
+
+
+@primitive
+def recorded(params, value, pullback):
     """value as a function of params, whose pullback takes ∂ℓ/∂value to ∂ℓ/∂params."""
     return value
 
 
 @primitive
-def beside(s, other, late):
-    """other, which was computed along with s, as a function of s: its derivative waits in late for that of s."""
-    return other
+def companion(first, value, hold):
+    """value, computed along with first, as a function of first: its derivative is held for the rule of first."""
+    return value
 
 
-defvjp(known, lambda ans, params, value, pullback: pullback)
-defvjp(beside, lambda ans, s, other, late: lambda g: late.append(g) or np.zeros_like(s))
+defvjp(recorded, lambda ans, params, value, pullback: pullback)
+defvjp(companion, lambda ans, first, value, hold: lambda g: hold(g) or np.zeros_like(first))
 
 
-def pair(params, s, other, pullback):
-    """s and other as functions of params, s the smaller; pullback takes both derivatives. That of other comes first."""
-    late = []  # stays empty if the loss makes no use of other
-    s = known(params, s, lambda g: pullback(g, late[-1] if late else np.zeros_like(other)))
-    return s, beside(s, other, late)
+def record(params, values, pullback, plain):
+    """values, one array or a pair, as functions of params. A pair shares one pullback: autograd calls the rule
+    of the companion first, since the first is its parent, and the rule of the first then has both derivatives.
+    Where a derivative is itself traced, plain, the same values in autograd's operations, is differentiated."""
+    first, *rest = values if isinstance(values, tuple) else (values,)
+    held = []
+
+    def rule(g):
+        cotangents = [g, *(held.pop() if held else np.zeros_like(value) for value in rest)]
+        if any(isinstance(c, Box) for c in cotangents):
+            return grad(lambda params: paired(cotangents, plain(params)))(getval(params))
+        return pullback(*cotangents)
+
+    first = recorded(params, first, rule)
+    return (first, *(companion(first, value, held.append) for value in rest)) if rest else first
+
+
+def paired(cotangents, values):
+    """Σ cotangent·value over one value or a pair."""
+    values = values if len(cotangents) > 1 else [values]
+    return sum(anp.sum(g * value) for g, value in zip(cotangents, values))
+
+# The network.
+
+
+Tape = namedtuple("Tape", "weights inputs rests slopes")  # W_l, a_{l−1} of all layers; 1 − ς, φ' of the hidden ones
 
 
 def times(a, W):
@@ -85,46 +210,46 @@ def times(a, W):
     return np.dot(a, W) if a.ndim == 2 else a @ W
 
 
+@np.errstate(over="ignore")  # e^−y may be infinite, and ς is 0 then
 def forward(params, x):
-    """s, and the tape for the way back: W_l, a_{l−1} of all layers, 1 − ς and φ' at h_l of the hidden ones."""
+    """s, and the tape for the way back."""
     inputs, rests, slopes = [x], [], []
     for W, b in params[:-1]:
-        h = np.dot(inputs[-1], W)
-        h += b                                                               # (N,k)  (BP.1)
-        gate = np.tanh(0.5 * h)
+        y = np.dot(inputs[-1], W)
+        y += b                                                               # (N,k)  (BP.1)
+        gate = np.exp(-y)
         gate += 1
-        gate *= 0.5
-        inputs.append(h * gate)                                              # (N,k)  (BP.1)
+        np.reciprocal(gate, out=gate)
+        inputs.append(y * gate)                                              # (N,k)  (BP.1)
         rests.append(1 - gate)
         gate += inputs[-1] * rests[-1]
         slopes.append(gate)                                                  # (N,k)  (BP.6)
     W, b = params[-1]
-    return np.dot(inputs[-1], W) + b, ([W for W, _ in params], inputs, rests, slopes)
+    return np.dot(inputs[-1], W) + b, Tape([W for W, _ in params], inputs, rests, slopes)
 
 
-def backward(tape, g, extra=(), more=()):
-    """∂ℓ/∂(W_l, b_l) from g = δ_L; extra adds to δ_l of the hidden layers, more to ∂ℓ/∂W_l."""
-    (weights, inputs, _, slopes), grads, ones = tape, [], np.ones(len(g), g.dtype)
-    for l in reversed(range(len(weights))):
-        dW = np.dot(inputs[l].T, g)                                          # (in,out)  (BP.3)
+def backward(tape, delta, bends=(), more=()):
+    """∂ℓ/∂(W_l, b_l) from δ_L; bends adds to δ_l of the hidden layers, more to ∂ℓ/∂W_l."""
+    grads, ones = [], np.ones(len(delta), delta.dtype)
+    for l in reversed(range(len(tape.weights))):
+        dW = np.dot(tape.inputs[l].T, delta)                                 # (in,out)  (BP.3)
         if more:
             dW += more[l]                                                    # (in,out)  (BP.3) (BP.9)
-        grads.append((dW, np.dot(ones, g)))                                  # (out,)  (BP.3)
+        grads.append((dW, np.dot(ones, delta)))                              # (out,)  (BP.3)
         if l:
-            g = np.dot(g, weights[l].T)                                      # (N,k)
-            g *= slopes[l - 1]                                               # (N,k)  (BP.5)
-        if l and extra:
-            g += extra[l - 1]                                                # (N,k)  (BP.5) (BP.8)
+            delta = np.dot(delta, tape.weights[l].T)                         # (N,k)
+            delta *= tape.slopes[l - 1]                                      # (N,k)  (BP.5)
+        if l and bends:
+            delta += bends[l - 1]                                            # (N,k)  (BP.5) (BP.8)
     return grads[::-1]
 
 
 def curvatures(tape):
-    """φ'' at h_l of the hidden layers."""
-    _, inputs, rests, slopes = tape
-    return [rest * (2 * slope - a) for a, rest, slope in zip(inputs[1:], rests, slopes)]  # (N,k)  (BP.6)
+    """φ'' at y_l of the hidden layers."""
+    return [rest * (2 * slope - a) for a, rest, slope in zip(tape.inputs[1:], tape.rests, tape.slopes)]  # (BP.6)
 
 
-def carry(weights, slopes, v):
+def linearised(weights, slopes, v):
     """v (N,d) or (M,N,d) through the linearised layers: what comes before each W, and after each but the last."""
     before, after = [v], []
     for W, slope in zip(weights, slopes):
@@ -133,64 +258,81 @@ def carry(weights, slopes, v):
     return before, after
 
 
-def forth(tape, v):
-    """ȧ_{l−1} of all layers and ḣ_l of the hidden ones, from ȧ_0 = v."""
-    weights, _, _, slopes = tape
-    return carry(weights, slopes, v)
+def push(tape, v):
+    """A tangent from the input on: ȧ_{l−1} of all layers and ẏ_l of the hidden ones, from ȧ_0 = v."""
+    return linearised(tape.weights, tape.slopes, v)
 
 
-def back(tape, g):
-    """δ̇_l of all layers and δ̇_{l+1} W_{l+1}ᵀ of the hidden ones, from δ̇_L = g, the last layer first."""
-    weights, _, _, slopes = tape
-    return carry([W.T for W in weights[::-1]], slopes[::-1], g)
+def pull(tape, delta):
+    """An adjoint from the output back: δ̇_l of all layers and δ̇_{l+1} W_{l+1}ᵀ of the hidden ones, from δ̇_L."""
+    deltas, pulls = linearised([W.T for W in tape.weights[::-1]], tape.slopes[::-1], delta)
+    return deltas[::-1], pulls[::-1]
 
 
-def mixed(tape, lifted, dual):
-    """What tangents, from forth, and their adjoints, from back, add to δ_l of the hidden layers and to ∂ℓ/∂W_l."""
-    (a_dots, h_dots), (deltas, pulls), extra = lifted, dual, curvatures(tape)
-    for C, h_dot, pull in zip(extra, h_dots, pulls[::-1]):
-        C *= h_dot * pull if pull.ndim == 2 else np.sum(h_dot * pull, axis=0)  # (N,k)  (BP.5)
+def mixed(tape, tangents, adjoints):
+    """What tangents, from push, and their adjoints, from pull, add to δ_l of the hidden layers and to ∂ℓ/∂W_l."""
+    (a_dots, y_dots), (deltas, pulls), bends = tangents, adjoints, curvatures(tape)
+    for bend, y_dot, back in zip(bends, y_dots, pulls):
+        bend *= y_dot * back if back.ndim == 2 else np.sum(y_dot * back, axis=0)  # (N,k)  (BP.5)
     flat = lambda a: a.reshape(-1, a.shape[-1])                              # (N,k) or (MN,k)
-    return extra, [np.dot(flat(a_dot).T, flat(delta)) for a_dot, delta in zip(a_dots, deltas[::-1])]  # (in,out)  (BP.3)
+    return bends, [np.dot(flat(a_dot).T, flat(delta)) for a_dot, delta in zip(a_dots, deltas)]  # (in,out)  (BP.3)
 
 
 def mlp(params, x):
-    """f(x) (N,out)."""
-    s, tape = forward(getval(params), x)
-    return known(params, s, lambda g: backward(tape, g))
+    """f(x) (N,out), and its pullback."""
+    s, tape = forward(params, x)
+    return s, lambda g: backward(tape, g)
 
 
 def mlp_jvp(params, x, v):
-    """s (N,d), and Jv like v, (N,d) or (M,N,d)."""
-    s, tape = forward(getval(params), x)
-    lifted = forth(tape, v)
-    Jv = times(lifted[0][-1], tape[0][-1])                                   # like v  (BP.2)
-    return pair(params, s, Jv, lambda g, g_dot: backward(tape, g, *mixed(tape, lifted, back(tape, g_dot))))
+    """s (N,d) and Jv like v, (N,d) or (M,N,d), and their pullback."""
+    s, tape = forward(params, x)
+    tangents = push(tape, v)
+    Jv = times(tangents[0][-1], tape.weights[-1])                            # like v  (BP.2)
+    return (s, Jv), lambda g, g_dot: backward(tape, g, *mixed(tape, tangents, pull(tape, g_dot)))
 
 
 def mlp_gradient(params, x):
-    """∇E(x) (N,d) of a network with one output."""
-    E, tape = forward(getval(params), x)
-    dual = back(tape, np.ones_like(E))
-    gradient = np.dot(dual[0][-1], tape[0][0].T)                             # (N,d)  (BP.4)
-    return known(params, gradient, lambda u:
-                 backward(tape, np.zeros_like(E), *mixed(tape, forth(tape, u), dual)))  # (BP.10)
+    """∇E(x) (N,d) of a network with one output, and its pullback."""
+    E, tape = forward(params, x)
+    adjoints = pull(tape, np.ones_like(E))
+    gradient = np.dot(adjoints[0][0], tape.weights[0].T)                     # (N,d)  (BP.4)
+    return gradient, lambda v: backward(tape, np.zeros_like(E), *mixed(tape, push(tape, v), adjoints))  # (BP.10)
 
 
 def mlp_trace(params, x):
-    """s (N,d) and tr ∂s/∂x (N,) for two hidden layers, at a cost free of d."""
-    s, tape = forward(getval(params), x)
-    (W_1, W_2, W_3), _, _, (D_1, D_2) = tape
+    """tr ∂s/∂x (N,) and s (N,d) for two hidden layers, at a cost free of d, and their pullback."""
+    s, tape = forward(params, x)
+    (W_1, W_2, W_3), (slope_1, slope_2) = tape.weights, tape.slopes
     G = np.dot(W_1.T, W_3.T)                                                 # (k,k)  (BP.7)
     B = W_2 * G                                                              # (k,k)  (BP.7)
-    DB = np.dot(D_1, B)                                                      # (N,k)
+    through = np.dot(slope_1, B)                                             # (N,k)
 
     def pullback(t, g):
-        C_1, C_2 = curvatures(tape)
-        tD = t[:, None] * D_2                                                # (N,k)
-        dB = np.dot(D_1.T, tD)                                               # (k,k)  (BP.9)
+        bend_1, bend_2 = curvatures(tape)
+        weighted = t[:, None] * slope_2                                      # (N,k)
+        dB = np.dot(slope_1.T, weighted)                                     # (k,k)  (BP.9)
         dG = dB * W_2                                                        # (k,k)  (BP.9)
-        extra = C_1 * np.dot(tD, B.T), C_2 * (t[:, None] * DB)               # (N,k)  (BP.8)
+        bends = bend_1 * np.dot(weighted, B.T), bend_2 * (t[:, None] * through)  # (N,k)  (BP.8)
         more = np.dot(W_3.T, dG.T), dB * G, np.dot(dG.T, W_1.T)              # (in,out)  (BP.9)
-        return backward(tape, g, extra, more)
-    return pair(params, np.einsum("nk,nk->n", DB, D_2), s, pullback)[::-1]   # (N,)  (BP.7)
+        return backward(tape, g, bends, more)
+    return (np.einsum("nk,nk->n", through, slope_2), s), pullback            # (N,)  (BP.7)
+
+
+# Distances.
+
+
+def distances(a, b):
+    """‖a_n − b_m‖, (N,d) (M,d) float64 -> (N,M), each to ten digits and better.
+
+    By differences where d is small; else by a² − 2ab + b² about the mean of b, which errs by at most
+    (d + 4)(‖a‖ + ‖b‖)² ulp in the square. Pairs for which that is more than 10⁻¹⁰ of it are taken by differences."""
+    if a.shape[1] <= 16:
+        return np.sqrt(sum((a[:, j:j + 1] - b[:, j])**2 for j in range(a.shape[1])))
+    a, b = a - b.mean(axis=0), b - b.mean(axis=0)
+    size_a, size_b = np.sqrt(np.einsum("nd,nd->n", a, a)), np.sqrt(np.einsum("nd,nd->n", b, b))
+    R = (size_a**2)[:, None] - 2 * np.dot(a, b.T) + size_b**2                # (N,M)
+    error = (a.shape[1] + 4) * np.finfo(float).eps * (size_a[:, None] + size_b)**2
+    for n, m in zip(*np.nonzero(~(error < 1e-10 * R))):
+        R[n, m] = np.sum((a[n] - b[m])**2)
+    return np.sqrt(R)

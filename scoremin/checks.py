@@ -1,29 +1,86 @@
-"""Input checks, shared by every chapter; a reader of the mathematics may skip this page.
+"""Engine room: what a public function demands of its arguments; no mathematics here.
 
-A public function checks what it is given once, at its entry, and raises ValueError naming the
-argument, what came and what is wanted. float32 and float64 pass through, everything else becomes
-float64: on integer arrays autograd's gradients would be silently wrong. A value that autograd is
-tracing keeps its type, and only its shape is checked.
+A public function checks what it is given once, at its entry, and raises an error that names the
+argument, what came and what is wanted: TypeError for the wrong kind, ValueError for the wrong shape
+or value, FloatingPointError where numbers leave the range of floats. Four gates do it:
+
+    floats, points, same_rows     arrays: real numbers become float32 or float64, all finite
+    value_at, like                the value of a score, an energy or a derivative, the user's own too
+    parameters                    a list of (W, b) whose layers fit each other
+    positive, whole, …            one number, one generator
+
+A value that autograd traces passes the same gates by its value, and keeps its trace.
 """
+
+import math
+import numbers
+from contextlib import contextmanager
+from functools import wraps
 
 import numpy as np
 from autograd.extend import Box
+from autograd.tracer import getval
+
+from .backprop import cast
+
+FLOATS = (np.float32, np.float64)
+LIMITS = {np.dtype(kind): (float(np.finfo(kind).tiny), float(np.finfo(kind).max)) for kind in FLOATS}
 
 
-def floats(name, x):
-    """x as a finite array of float32 or float64; a traced x as it is."""
-    if isinstance(x, Box):
-        return x
-    x = np.asarray(x)
-    x = x if x.dtype in (np.float32, np.float64) else x.astype(float)
-    if not np.isfinite(x).all():
+def finite(a):
+    """Whether a float array holds neither NaN nor infinity. Its sum of squares, fast, settles all but huge entries."""
+    return math.isfinite(np.vdot(a, a)) or bool(np.isfinite(a).all())
+
+
+def described(x):
+    """A short word on x for an error message."""
+    if isinstance(x, (np.ndarray, np.generic)):
+        return f"an array of {x.dtype} of shape {x.shape}"
+    text = repr(x)
+    return text if len(text) < 60 else f"a {type(x).__name__}"
+
+
+def real(name, x):
+    """x as an array of real numbers, of any kind and size."""
+    try:
+        a = np.ma.asarray(x) if isinstance(x, (list, tuple)) else np.asanyarray(x)
+        masked = np.ma.is_masked(a)
+        a = np.asarray(a)
+        if a.dtype.kind == "O" and a.size and all(isinstance(e, numbers.Real) for e in a.flat):
+            a = a.astype(float)
+    except Exception as error:  # ragged lists, tensors that ask for a gradient, integers beyond floats
+        raise TypeError(f"{name} is {described(x)}, no array of numbers: {error}") from None
+    if a.dtype.kind not in "biuf":
+        raise TypeError(f"{name} is {described(x)}; want an array of real numbers")
+    if masked:
+        raise ValueError(f"{name} has masked entries; want finite numbers everywhere")
+    return a
+
+
+def floats(name, x, dtype=None):
+    """x as a finite array of float32 or float64, of dtype where it is given."""
+    a = getval(x)
+    if type(a) is not np.ndarray or a.dtype not in FLOATS or dtype not in (None, a.dtype):
+        if isinstance(x, Box) and getattr(a, "dtype", None) not in FLOATS:
+            raise TypeError(f"{name} is traced by autograd and is {described(a)}; want float32 or float64, "
+                            f"else its derivatives would be wrong")
+        a = x if isinstance(x, Box) else real(name, x)
+        x = in_precision(a, dtype or (a.dtype if a.dtype in FLOATS else np.float64))
+        a = getval(x)
+    if not finite(a):
         raise ValueError(f"{name} holds NaN or infinity; want finite numbers")
     return x
 
 
-def points(name, x, width=None):
+def in_precision(a, dtype):
+    """a in this dtype, where it may become infinite without a warning."""
+    with np.errstate(over="ignore"):
+        return a if a.dtype == dtype else cast(a, dtype)
+
+
+def points(name, x, width=None, dtype=None):
     """x as a finite float array (N, d) with N > 0; d = width where it is given."""
-    x = floats(name, x)
+    x = floats(name, x, dtype)
     if x.ndim != 2 or x.size == 0 or x.shape[1] != (width or x.shape[1]):
         raise ValueError(f"{name} has shape {x.shape}; want (N, {width or 'd'}) with N > 0")
     return x
@@ -31,47 +88,207 @@ def points(name, x, width=None):
 
 def same_rows(name, a, x, stacked=False):
     """a as a finite float array of x's shape and dtype; (M, *x.shape) too where stacked."""
-    a = floats(name, a)
+    a = floats(name, a, x.dtype)
     lead = a.shape[:1] if stacked and a.ndim == 3 else ()
     if a.shape != lead + x.shape or a.size == 0:
         wanted = f"{x.shape}" + (f" or (M, {x.shape[0]}, {x.shape[1]})" if stacked else "")
         raise ValueError(f"{name} has shape {a.shape}; want {wanted}, as x has shape {x.shape}")
-    return a if isinstance(a, Box) else a.astype(x.dtype, copy=False)
+    return a
 
 
-def like(s, x):
-    """s, the value of a score function at x, which must have x's shape: an energy's (N,) would broadcast."""
-    if np.shape(s) != x.shape:
-        raise ValueError(f"score(x) has shape {np.shape(s)}; want {x.shape}, that of x")
+def untraced(name, x):
+    """x, if autograd does not trace it."""
+    if isinstance(x, Box):
+        raise TypeError(f"{name} is traced by autograd; this function has no derivative in {name}")
+    return x
+
+
+def value_at(f, x, *sigma, name="score", shape=None):
+    """f(x, *sigma), a float array of x's shape, or of the given one, in x's dtype. f sees x read-only."""
+    if not callable(f):
+        raise TypeError(f"{name} is {described(f)}; want a function")
+    try:
+        s = f(*(frozen(a) for a in (x, *sigma)))
+    except (TypeError, ValueError, AttributeError) as error:
+        if "read-only" in str(error):
+            raise ValueError(f"{name} writes into its argument; it must leave x as it is") from error
+        if isinstance(x, Box) and "Box" in str(error):
+            raise TypeError(f"{name} cannot be traced ({error}); write it with autograd.numpy, not numpy") from error
+        raise
+    s = like(f"{name}(x)", s, x.shape if shape is None else shape, x.dtype)
+    return s if isinstance(s, Box) or not isinstance(x, Box) else constant(f, s, x, *sigma, name=name)
+
+
+def constant(f, s, x, *sigma, name):
+    """s, of which autograd sees no dependence on x, as a traced value, if s is flat there: constant or in steps."""
+    beside = getval(x) + 1e-4 * (1 + np.abs(getval(x)))
+    moved = np.any(getval(f(beside, *sigma)) != getval(s), axis=-1)
+    if np.mean(moved) > 0.5:
+        raise TypeError(f"{name}(x) depends on x by operations autograd cannot see; write it with autograd.numpy")
+    return s + (0 * x if s.ndim == x.ndim else 0 * x[:, 0])
+
+
+def frozen(a):
+    """A view of a that cannot be written to; a number or a traced array as it is."""
+    if isinstance(a, np.ndarray):
+        a = a.view()
+        a.flags.writeable = False
+    return a
+
+
+def like(name, s, shape, dtype):
+    """s, what a user's function returned, if it is a finite float array of this shape; in this dtype."""
+    a = getval(s)
+    if not isinstance(a, (np.ndarray, np.generic)):
+        raise TypeError(f"{name} is {described(a)}; want a float array of shape {shape}")
+    if a.dtype.kind == "O":
+        raise TypeError(f"{name} is an array of objects: plain numpy met a value that autograd traces; "
+                        f"write it with autograd.numpy")
+    if a.dtype.kind != "f" or np.ma.isMaskedArray(a):
+        raise TypeError(f"{name} is {described(a)}{' with a mask' * np.ma.isMaskedArray(a)}; want floats")
+    if a.ndim != len(shape) or any(want not in (None, size) for size, want in zip(a.shape, shape)):
+        raise ValueError(f"{name} has shape {a.shape}; want {shape}" + ", that of x" * (len(shape) == 2))
+    s = in_precision(s, dtype)
+    if not finite(getval(s)):
+        raise FloatingPointError(f"{name} holds NaN or infinity at finite x")
     return s
 
 
-def scalar(name, value):
-    """value, if it is one number."""
-    if np.ndim(value):
-        raise ValueError(f"{name} has shape {np.shape(value)}; want one number, such as a mean over the rows")
+def pair(name, value):
+    """value, if it is two things."""
+    if not isinstance(getval(value), (tuple, list)) or len(value) != 2:
+        raise TypeError(f"{name} is {described(getval(value))}; want a pair")
     return value
 
 
-def positive(name, value):
-    """value as a Python float > 0, which leaves the dtype of any array it meets alone."""
-    if np.ndim(value) or not 0 < value < np.inf:
-        raise ValueError(f"{name} is {value!r}; want one finite number > 0")
+def result(name, value):
+    """value, a number or an array, if it is finite."""
+    if not finite(np.asarray(getval(value))):
+        raise FloatingPointError(f"{name} is not finite: the inputs are too large, or too far apart, for {value.dtype}")
+    return value
+
+
+def in_range(f):
+    """f, whose value must be finite: inputs within range can have an answer that is not. It gives no warning."""
+    @wraps(f)
+    def checked(*args, **options):
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            return result(f.__name__, f(*args, **options))
+    return checked
+
+
+def parameters(params):
+    """(inputs, outputs) of params, a list of (W (in,out), b (out,)), if its layers fit."""
+    layers, width = getval(params), None
+    if not isinstance(layers, (list, tuple)) or not layers:
+        raise TypeError(f"params is {described(layers)}; want a list of (W (in, out), b (out,))")
+    for l, layer in enumerate(layers):
+        if not isinstance(getval(layer), (list, tuple)) or len(layer) != 2:
+            raise TypeError(f"params[{l}] is {described(getval(layer))}; want (W (in, out), b (out,))")
+        W, b = (getval(a) for a in layer)
+        for name, a in (("W", W), ("b", b)):
+            if not isinstance(a, np.ndarray) or a.dtype not in FLOATS or np.ma.isMaskedArray(a):
+                raise TypeError(f"{name} of params[{l}] is {described(a)}; want an array of float32 or float64")
+        if W.ndim != 2 or 0 in W.shape or b.shape != W.shape[1:] or W.shape[0] != (width or W.shape[0]):
+            raise ValueError(f"params[{l}] has shapes {W.shape} and {b.shape}; want ({width or 'in'}, out) and (out,)")
+        if not (finite(W) and finite(b)):
+            raise ValueError(f"params[{l}] holds NaN or infinity; want finite numbers")
+        width = W.shape[1]
+    return getval(getval(layers[0])[0]).shape[0], width
+
+
+def number(name, value, wanted):
+    """value as one plain number."""
+    if isinstance(value, Box):
+        raise TypeError(f"{name} is traced by autograd, and has no derivative here; want {wanted}")
+    if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim):
+        raise ValueError(f"{name} is {described(value)}; want {wanted}")
+    value = value[()] if isinstance(value, np.ndarray) else value
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} is {described(value)}; want {wanted}")
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def positive(name, value, dtype=np.float64):
+    """value as a Python float > 0 whose square is a number of dtype too; it leaves the dtype of arrays alone."""
+    value, (least, most) = number(name, value, "one finite number > 0"), LIMITS[np.dtype(dtype)]
+    if not least**0.5 < value < most**0.5:
+        raise ValueError(f"{name} is {value!r}; want one finite number > 0, its square within {np.dtype(dtype)}")
     return float(value)
+
+
+def nonnegative(name, value):
+    """value, one number >= 0, as a Python float."""
+    return 0.0 if number(name, value, "one finite number >= 0") == 0 else positive(name, value)
 
 
 def whole(name, value, least=1):
     """value, a whole number >= least."""
-    if np.ndim(value) or value != int(value) or value < least:
+    value = number(name, value, f"a whole number >= {least}")
+    if not math.isfinite(value) or value != int(value) or value < least:
         raise ValueError(f"{name} is {value!r}; want a whole number >= {least}")
     return int(value)
 
 
+def generator(rng):
+    """rng, a numpy.random.Generator."""
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng is {described(rng)}; want a numpy.random.Generator, such as numpy.random.default_rng(0)")
+    return rng
+
+
 def noise_levels(name, sigma, x):
     """sigma, one number > 0 or (N,) of them, as a column (N, 1) of x's dtype."""
-    sigma = np.asarray(sigma, dtype=x.dtype)
+    sigma = floats(name, untraced(name, sigma), x.dtype)
     if sigma.shape not in ((), (len(x),)):
         raise ValueError(f"{name} has shape {sigma.shape}; want one number or ({len(x)},), one per row of x")
-    if not 0 < sigma.min() <= sigma.max() < np.inf:
-        raise ValueError(f"{name} runs from {sigma.min()} to {sigma.max()}; want finite numbers > 0")
+    if not LIMITS[sigma.dtype][0]**0.5 < sigma.min() or not sigma.max() < LIMITS[sigma.dtype][1]**0.5:
+        raise ValueError(f"{name} runs from {sigma.min()} to {sigma.max()}; want finite numbers > 0 with squares so")
     return sigma[:, None] if sigma.ndim else np.full((len(x), 1), sigma, x.dtype)
+
+
+def descending(name, sigmas, least=1):
+    """sigmas, numbers > 0 in strictly descending order, as a list."""
+    sigmas = floats(name, untraced(name, sigmas), np.float64)
+    if sigmas.ndim != 1 or len(sigmas) < least or not (np.diff(sigmas) < 0).all():
+        raise ValueError(f"{name} are {sigmas}; want {least} or more finite numbers > 0 in strictly descending order")
+    return [positive(name, sigma) for sigma in sigmas.tolist()]
+
+
+@contextmanager
+def chain_step(i, x, start):
+    """Step i of chains at x: where the score fails there, the error gets the step and the likely cause."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield
+    except FloatingPointError as error:
+        first, last = np.abs(start).max(), np.abs(x).max()
+        cause = "use a smaller step" if last > 1e3 * (1 + first) else "the score is at fault, not the step"
+        raise FloatingPointError(f"{error} at step {i}; |x| went from {first:.3g} to {last:.3g}: {cause}") from None
+
+
+def unbroken(moved, x, i, step):
+    """moved, where the chains at x went in step i, if its squares are numbers still."""
+    if not math.isfinite(np.vdot(moved, moved)):
+        raise FloatingPointError(f"the chain diverged at step {i}: |x| went from {np.abs(x).max():.3g} to "
+                                 f"{np.abs(moved).max():.3g} at a step size of {step:.3g}; use a smaller step")
+    return moved
+
+
+def loss_value(value):
+    """value, of a loss that autograd traces, if it is one finite float."""
+    if not isinstance(value, Box):
+        raise TypeError(f"loss(params, x, rng) is {described(value)} and does not depend on params by operations that "
+                        f"autograd sees; write it with autograd.numpy")
+    if np.shape(value):
+        raise ValueError(f"loss(params, x, rng) has shape {np.shape(value)}; want one number, such as a mean over rows")
+    if not math.isfinite(getval(value)):
+        raise FloatingPointError(f"the loss is {getval(value):.3g}")
+    return value
+
+
+def training_failed(error, k, theta, rate):
+    """The error of step k of training, with the remedy that fits: nothing has moved before the first."""
+    remedy = (f"try a learning_rate below {rate:.3g}" if k > 1 else
+              "no step was taken yet, so look at the loss and at the scale of data and params")
+    return FloatingPointError(f"at step {k}, |params| up to {np.abs(theta).max():.3g}: {error}; {remedy}")

@@ -12,8 +12,9 @@ For the score, ∇p = Σ_k w_k N_k ∇log N_k; divide by p and name the ratios r
     (MIX.3)  r_k(x) = w_k N(x; μ_k, Σ_k) / p(x)            responsibilities, Σ_k r_k = 1
     (MIX.4)  ∇log p(x) = −Σ_k r_k(x) Σ_k⁻¹ (x−μ_k)
 
-A port without automatic differentiation needs the Jacobian too. Since ∇r_k = r_k (u_k − s) with
-u_k = Σ_k⁻¹(μ_k−x) and s = Σ_k r_k u_k, the product rule gives, in a form that does not cancel far out,
+A port without automatic differentiation needs the Jacobian too. Write u_k = Σ_k⁻¹(μ_k−x) for the score
+of component k and s = Σ_k r_k u_k. Since ∇r_k = r_k (u_k − s), the product rule gives, in a form that does
+not cancel far out,
 
     (MIX.5)  ∂²log p/∂x∂xᵀ = Σ_k r_k (u_k − s)(u_k − s)ᵀ − Σ_k r_k Σ_k⁻¹
 
@@ -21,18 +22,21 @@ Adding independent noise adds covariances, so the noisy data x + σz, z ~ N(0, I
 
     (MIX.6)  q_σ(x) = Σ_k w_k N(x; μ_k, Σ_k + σ²I)
 
-which is what denoising (DSM) learns. Far out every N_k underflows, so sums of exponentials are
+which is what denoising learns (see DSM). Far out every N_k underflows, so sums of exponentials are
 taken after subtracting the largest exponent:
 
-    (MIX.7)  log Σ_k exp a_k = m + log Σ_k exp(a_k − m),   m = max_k a_k
+    (MIX.7)  log Σ_k exp c_k = c + log Σ_k exp(c_k − c),   c = max_k c_k
 
-This holds for any m, so m counts as a constant when differentiating.
+This holds for any c, so c counts as a constant when differentiating. Data of any scale are standardised
+before training: with x = shift + scale·u, column by column, the density of x is that of u over Π scale, and
+
+    (MIX.8)  u = (x − shift)/scale,   ∇log p_x(x) = ∇log p_u(u)/scale
 """
 
 import autograd.numpy as np
 from autograd.extend import notrace_primitive
 
-from .checks import floats, points, positive
+from .checks import floats, generator, in_precision, in_range, nonnegative, points, positive, untraced, whole
 
 
 def squared_distances(a, b):
@@ -48,49 +52,51 @@ def row_max(a):
 
 def log_sum_exp(a):
     """log Σ exp over the last axis, (N,K) -> (N,), for any size of a."""
-    m = row_max(a)                                                           # (N,1)
-    return m[..., 0] + np.log(np.sum(np.exp(a - m), axis=-1))                # (N,)  (MIX.7)
+    most = row_max(a)                                                        # (N,1)
+    return most[..., 0] + np.log(np.sum(np.exp(a - most), axis=-1))          # (N,)  (MIX.7)
 
 
 class GaussianMixture:
-    """Σ_k w_k N(μ_k, Σ_k): weights (K,), means (K,d), covs (K,d,d), which must be symmetric and
-    positive definite. Raises ValueError otherwise."""
+    """Σ_k w_k N(μ_k, Σ_k): weights (K,) > 0, divided by their sum, which must be 1 to 10⁻⁶; means (K,d); covs
+    (K,d,d), symmetric and positive definite beyond rounding. Raises ValueError otherwise."""
 
     def __init__(self, weights, means, covs):
-        self.weights, self.means, self.covs = floats("weights", weights), points("means", means), floats("covs", covs)
-        K, d = self.means.shape
-        if self.weights.shape != (K,) or not (self.weights > 0).all() or abs(self.weights.sum() - 1) > 1e-6:
-            raise ValueError(f"weights are {self.weights}; want {K} numbers > 0 that sum to 1, one per mean")
-        if self.covs.shape != (K, d, d) or not np.allclose(self.covs, self.covs.transpose(0, 2, 1)):
-            raise ValueError(f"covs have shape {self.covs.shape}; want ({K}, {d}, {d}), each symmetric")
-        if not (np.linalg.eigvalsh(self.covs) > 0).all():
-            raise ValueError(f"covs have eigenvalues {np.linalg.eigvalsh(self.covs)}; want all > 0")
+        self.means = points("means", means, dtype=np.float64)
+        (K, d), weights = self.means.shape, floats("weights", weights, np.float64)
+        if weights.shape != (K,) or not (weights > 0).all() or abs(weights.sum() - 1) > 1e-6:
+            raise ValueError(f"weights are {weights}; want {K} numbers > 0 that sum to 1, one per mean")
+        self.weights, self.covs = weights / weights.sum(), covariances(covs, K, d)
         self.precisions = np.linalg.inv(self.covs)                           # (K,d,d)
         self.log_scales = (np.log(self.weights) - 0.5 * np.linalg.slogdet(self.covs)[1]
                            - 0.5 * d * np.log(2 * np.pi))                    # (K,)  (MIX.2)
 
     def _terms(self, x):
-        x = points("x", x, self.means.shape[1])
-        means, precisions, log_scales = (a.astype(x.dtype) for a in (self.means, self.precisions, self.log_scales))
-        diff = x[:, None, :] - means                                         # (N,K,d)
-        pull = np.einsum("nki,kij->nkj", diff, precisions)                   # (N,K,d)
-        return log_scales - 0.5 * np.sum(diff * pull, axis=2), pull          # (N,K)  (MIX.2)
+        diff = x[:, None, :] - self.means                                    # (N,K,d) float64, also where x is not
+        pull = np.einsum("nki,kij->nkj", diff, self.precisions)              # (N,K,d)
+        return self.log_scales - 0.5 * np.sum(diff * pull, axis=2), pull     # (N,K)  (MIX.2)
 
     def sample(self, rng, n):
         """n independent points (n,d)."""
+        n, rng = whole("n", n), generator(rng)
         k = rng.choice(len(self.weights), size=n, p=self.weights)            # (n,)
-        z = rng.standard_normal((n, self.means.shape[1]))                    # (n,d)
-        return self.means[k] + np.einsum("nij,nj->ni", np.linalg.cholesky(self.covs)[k], z)
+        x = rng.standard_normal((n, self.means.shape[1]))                    # (n,d)
+        for i, root in enumerate(np.linalg.cholesky(self.covs)):             # one (d,d) at a time
+            x[k == i] = self.means[i] + x[k == i] @ root.T
+        return x
 
+    @in_range
     def log_density(self, x):
         """log p(x), (N,d) -> (N,)."""
-        return log_sum_exp(self._terms(x)[0])                                # (N,)  (MIX.1)
+        x = points("x", x, self.means.shape[1])
+        return in_precision(log_sum_exp(self._terms(x)[0]), x.dtype)         # (N,)  (MIX.1)
 
+    @in_range
     def score(self, x):
         """∇log p(x), (N,d) -> (N,d)."""
+        x = points("x", x, self.means.shape[1])
         log_joint, pull = self._terms(x)
         r = np.exp(log_joint - log_sum_exp(log_joint)[:, None])              # (N,K)  (MIX.3)
-        return -np.sum(r[:, :, None] * pull, axis=1)                         # (N,d)  (MIX.4)
+        return in_precision(-np.sum(r[:, :, None] * pull, axis=1), x.dtype)  # (N,d)  (MIX.4)
 
     def smoothed(self, sigma):
         """The mixture of x + σz, another GaussianMixture."""
@@ -98,14 +104,42 @@ class GaussianMixture:
         return GaussianMixture(self.weights, self.means, self.covs + noise)  # (MIX.6)
 
 
+def covariances(covs, K, d):
+    """covs (K,d,d) as they are, if each is symmetric and positive definite to more than rounding, in its own scale."""
+    covs = floats("covs", covs, np.float64)
+    if covs.shape != (K, d, d) or not (np.einsum("kii->ki", covs) > 0).all():
+        raise ValueError(f"covs have shape {covs.shape}; want ({K}, {d}, {d}), variances > 0")
+    deviations = np.sqrt(np.einsum("kii->ki", covs))                         # (K,d)
+    correlations = covs / (deviations[:, :, None] * deviations[:, None, :])  # (K,d,d)
+    if not np.allclose(correlations, correlations.transpose(0, 2, 1), rtol=0, atol=1e-9):
+        raise ValueError("covs are not symmetric")
+    least = np.linalg.eigvalsh(correlations)[:, 0]                           # (K,)
+    if not (least > 4 * d * np.finfo(float).eps).all():
+        raise ValueError(f"covs have correlations with least eigenvalues {least}; want all > 0 beyond rounding")
+    return covs
+
+
+def standardise(data):
+    """u (n,d) of mean 0 and deviation 1 in each column, shift (d,) and scale (d,): data = shift + scale·u.
+
+    The score of the data is that of u over scale (MIX.8). Raises ValueError where a column is constant."""
+    data = points("data", untraced("data", data))
+    shift, scale = data.mean(axis=0), data.std(axis=0)                       # (d,) (d,)
+    if not (np.ptp(data, axis=0) > 0).all():
+        raise ValueError(f"data is constant in columns {np.flatnonzero(np.ptp(data, axis=0) == 0)}; take them out")
+    return (data - shift) / scale, shift, scale                              # (n,d) (d,) (d,)  (MIX.8)
+
+
 def swiss_roll(rng, n, noise=0.5):
-    """Spiral t(cos t, sin t), t uniform on [1.5π, 4.5π], plus noise·N(0, I), all divided by 10."""
+    """Spiral t(cos t, sin t), t uniform on [1.5π, 4.5π], plus noise·N(0, I), all divided by 10; (n,2)."""
+    n, noise, rng = whole("n", n), nonnegative("noise", noise), generator(rng)
     t = 1.5 * np.pi * (1 + 2 * rng.random((n, 1)))                           # (n,1)
     return (t * np.hstack([np.cos(t), np.sin(t)]) + noise * rng.standard_normal((n, 2))) / 10
 
 
 def two_moons(rng, n, noise=0.1):
-    """Two interleaved unit half circles about (±½, ±¼), the upper one to the left, plus noise."""
+    """Two interleaved unit half circles about (±½, ±¼), the upper one to the left, plus noise·N(0, I); (n,2)."""
+    n, noise, rng = whole("n", n), nonnegative("noise", noise), generator(rng)
     t = np.pi * rng.random((n, 1))                                           # (n,1)
     side = rng.choice([-1.0, 1.0], size=(n, 1))                              # (n,1)
     x = side * np.hstack([np.cos(t) - 0.5, np.sin(t) - 0.25])                # (n,2)
@@ -113,7 +147,9 @@ def two_moons(rng, n, noise=0.1):
 
 
 def checkerboard(rng, n):
-    """Uniform on the 8 dark unit squares of a 4 by 4 board over [−2, 2]²."""
+    """Uniform on the 8 dark unit squares of a 4 by 4 board over [−2, 2]²; (n,2)."""
+    n, rng = whole("n", n), generator(rng)
     column = rng.integers(-2, 2, size=n)                                     # (n,)
     row = 2 * rng.integers(-1, 1, size=n) + column % 2                       # (n,) same colour
     return np.stack([column, row], axis=1) + rng.random((n, 2))
+

@@ -5,12 +5,16 @@ Corrupt the data, x̃ = x + σz with z ~ N(0, I), σ > 0. The noisy points have 
     (DSM.1)  q_σ(x̃) = ∫ p(x) N(x̃; x, σ²I) dx
     (DSM.2)  ∇_x̃ log N(x̃; x, σ²I) = −(x̃ − x)/σ² = −z/σ
 
-Differentiate (DSM.1) under the integral, ∇N = N ∇log N, and divide by q_σ; what remains under the
-integral is the law of x given x̃:
+Differentiate (DSM.1) under the integral, ∇N = N ∇log N, and divide by q_σ. What remains beside −z/σ is
+p(x) N(x̃; x, σ²I)/q_σ(x̃), by Bayes the density of x given x̃:
 
     (DSM.3)  ∇log q_σ(x̃) = E[−z/σ | x̃]
 
-The score of the noisy data is thus the best guess, in mean square, of −z/σ from x̃ alone. So regress:
+A conditional mean is the best guess in mean square: for any target y, and s a function of x̃ alone,
+
+    (DSM.14) E‖s(x̃) − y‖² = E‖s(x̃) − E[y|x̃]‖² + E‖y − E[y|x̃]‖²
+
+since the cross term is 0 given x̃. So the score of the noisy data is learned by regression on −z/σ:
 
     (DSM.4)  J_DSM(θ) = ½ E ‖s_θ(x + σz) + z/σ‖²
     (DSM.5)  E[s(x̃)ᵀ ∇log q_σ(x̃)] = E[s(x̃)ᵀ (−z/σ)]                       by (DSM.3)
@@ -21,45 +25,79 @@ Let p be the n data points themselves, each of mass 1/n. Then (DSM.1) is (ESM.2)
 
     (DSM.7)  q_σ = p_h with h = σ
 
-so on a fixed data set DSM and ESM on its KDE are one objective with one gradient (Vincent).
-Solve x = x̃ − σz for the mean of x given x̃, with (DSM.3) for z, to get Tweedie's formula, and read s
-as a predictor of the noise, which is the loss of DDPM, σ² times (DSM.4):
+so on a fixed data set DSM and ESM on its KDE, with x̃ drawn from p_h, are one objective with one gradient
+(Vincent); with x at the data points it is another (ESM.8). Solve x = x̃ − σz for the mean of x given x̃,
+with (DSM.3) for z, to get Tweedie's formula, and read s as a predictor of the noise:
 
     (DSM.8)  E[x | x̃] = x̃ + σ² ∇log q_σ(x̃)
     (DSM.9)  σ² J_DSM = ½ E ‖z − ẑ‖²
     (DSM.10) ẑ(x̃) = −σ s(x̃)
 
+Differentiate (DSM.3) once more. The gradient of the weights p(x|x̃) is p(x|x̃) times ∇_x̃ log p(x|x̃) =
+(x − x̃)/σ² − ∇log q_σ, so the Jacobian of E[x|x̃] is Cov[x|x̃]/σ²; by (DSM.8) it is I + σ² ∂²log q_σ. Hence
+
+    (DSM.16) Cov[x | x̃] = σ²I + σ⁴ ∂²log q_σ/∂x̃∂x̃ᵀ
+
+DDPM shrinks the data while it adds noise, x_t = √ᾱ x + √(1−ᾱ) z, and trains ẑ_t(x_t) on E‖z − ẑ_t(x_t)‖². That
+is twice (DSM.9) at one level in other variables, with ẑ_t(x_t) = ẑ(x̃), and q_t the density of x_t:
+
+    (DSM.15) x̃ = x_t/√ᾱ,   σ² = (1 − ᾱ)/ᾱ,   ∇log q_t(x_t) = s(x̃)/√ᾱ = −ẑ(x̃)/√(1−ᾱ)
+
+For small σ, Taylor under the integral (DSM.1) gives q_σ = p + ½σ²Δp + O(σ⁴), as E z = 0 and E zzᵀ = I. Take
+the logarithm and then the gradient:
+
+    (DSM.17) ∇log q_σ = ∇log p + ½σ² ∇(Δp/p) + O(σ⁴),   so that DSM → ESM as σ → 0
+
+And matching noisy scores at all σ matches densities. As ∂p_σ/∂σ² = ½Δp_σ and likewise for another density q_σ,
+KL = ∫ p_σ log(p_σ/q_σ) changes by ½∫ Δp log(p/q) − ½∫ (p/q) Δq. By parts, with b = ∇log p − ∇log q, this is
+−½∫ p ∇log pᵀb + ½∫ p ∇log qᵀb, that is
+
+    (DSM.18) d KL(p_σ‖q_σ)/dσ² = −½ E_{p_σ} ‖∇log p_σ − ∇log q_σ‖²   (de Bruijn)
+
 For a linear score s = −A(x̃ − m), and data of mean μ and covariance S (1/n), as in (ISM.8),
 
-    (DSM.11) J_DSM is least at A = (S + σ²I)⁻¹, m = μ
+    (DSM.11) J_DSM is least at A = (S + σ²I)⁻¹, m = μ,   for every S
 
 Large σ is biased, s is the score of q_σ and not of p; small σ is noisy. Expanding (DSM.4),
 
     (DSM.12) J_DSM = E[½‖s(x̃)‖² + zᵀs(x̃)/σ + ‖z‖²/2σ²],   the last term of variance d/2σ⁴
 
 which is free of θ and disturbs the loss alone; the middle term gives the gradient a variance of
-order 1/σ². Their means are known without the noisy part, E[zᵀs(x)] = 0 and E‖z‖² = d. Taking that out
-(a control variate) leaves the same mean and, as σ → 0, SSM-VR with Gaussian probes plus d/2σ²:
+order 1/σ². Of it the part zᵀs(x)/σ, s at the clean point, has the known mean 0. Taking that out (a
+control variate), and the last term, leaves the same mean gradient and, as σ → 0, SSM-VR with Gaussian probes:
 
-    (DSM.13) ½‖s(x̃)‖² + zᵀ(s(x̃) − s(x))/σ + d/2σ²  →  ½‖s‖² + zᵀ ∂s/∂x z + d/2σ²
+    (DSM.13) ½‖s(x̃)‖² + zᵀ(s(x̃) − s(x))/σ  →  ½‖s‖² + zᵀ ∂s/∂x z,   + d/2σ² for the mean of (DSM.4)
 
 Cost: one network pass. Sources: Vincent 2011, eq. 11 and appendix; Robbins 1956, Efron 2011
-(Tweedie); Ho et al. 2020, eq. 14; Wang et al. 2020 (control variate).
+(Tweedie); Ho et al. 2020, eq. 14; Wang et al. 2020 (control variate); Lyu 2009 (DSM.18).
 """
 
-from .checks import like, points, positive, same_rows
-from .derivatives import half_mean_square
+from .backprop import half_square, inner, mean
+from .checks import in_range, points, positive, same_rows, value_at
 
 
 def denoising_loss(score, x, z, sigma):
     """½ E‖s(x + σz) + z/σ‖², a scalar. z (N,d) standard normal, sigma one number > 0."""
-    x, sigma = points("x", x), positive("sigma", sigma)
-    z = same_rows("z", z, x)
-    return half_mean_square(like(score(x + sigma * z), x), -z / sigma)       # ()  (DSM.4)
+    x = points("x", x)
+    z, sigma = same_rows("z", z, x), positive("sigma", sigma, x.dtype)
+    s = value_at(score, x + sigma * z)                                       # (N,d)
+    return mean(half_square(s + z / sigma))                                  # ()  (DSM.4)
 
 
+def denoising_vr_loss(score, x, z, sigma):
+    """A loss of the mean of denoising_loss and, by the control variate of (DSM.13), of low variance at small sigma.
+
+    z (N,d) standard normal, sigma one number > 0. Two passes of the score."""
+    x = points("x", x)
+    d, z, sigma = x.shape[1], same_rows("z", z, x), positive("sigma", sigma, x.dtype)
+    s, clean = value_at(score, x + sigma * z), value_at(score, x)            # (N,d) (N,d)
+    return mean(half_square(s) + inner(z, s - clean) / sigma) + d / (2 * sigma**2)  # ()  (DSM.13)
+
+
+@in_range
 def tweedie(score, x_noisy, sigma):
     """E[x | x_noisy] (N,d), the denoised points, for the score of q_σ. Where σ is large against the
     data the two terms cancel, and float32 loses digits."""
-    x_noisy, sigma = points("x_noisy", x_noisy), positive("sigma", sigma)
-    return x_noisy + sigma**2 * like(score(x_noisy), x_noisy)                # (N,d)  (DSM.8)
+    x_noisy = points("x_noisy", x_noisy)
+    s, sigma = value_at(score, x_noisy), positive("sigma", sigma, x_noisy.dtype)
+    return x_noisy + sigma**2 * s                                            # (N,d)  (DSM.8)

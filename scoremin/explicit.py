@@ -4,8 +4,15 @@ The Fisher divergence measures how far the model's score is from that of the den
 
     (ESM.1)  J_ESM(θ) = ½ E_{x~p} ‖s_θ(x) − ∇log p(x)‖²
 
-For continuous s it is zero exactly when s_θ = ∇log p wherever p > 0. It weighs errors by p: where
-there are no data, nothing is learned. Given samples, ∇log p is unknown. A kernel density estimate
+For continuous s and ∇log p it is zero exactly when s_θ = ∇log p wherever p > 0. It weighs errors by p:
+where there are no data, nothing is learned. And equal scores mean equal densities only where the support
+is connected. Let p = Σ_k w_k p_k and p' = Σ_k w'_k p_k have the same parts with other weights. Where
+one part alone matters its weight is a factor, and ∇log p = ∇log p_k = ∇log p'. As the parts separate,
+
+    (ESM.7)  ½ E_p ‖∇log p' − ∇log p‖² → 0,   KL(p, p') → Σ_k w_k log(w_k/w'_k)
+
+At weights .8, .2 against .5, .5 on unit Gaussians at ±(5, 5) these are 1.2·10⁻¹¹ and .193: no loss of
+this kind can see the weights of far modes. Given samples, ∇log p is unknown. A kernel density estimate
 from n points x_i,
 
     (ESM.2)  p_h(x) = 1/n Σ_i N(x; x_i, h²I)
@@ -14,68 +21,92 @@ is a mixture of n equal Gaussians of bandwidth h > 0, so (MIX.3) and (MIX.4) giv
 normaliser (2πh²)^{d/2} is the same in every kernel, so it cancels in the weights:
 
     (ESM.3)  w_i(x) = exp(−‖x−x_i‖²/2h²) / Σ_j exp(−‖x−x_j‖²/2h²)         softmax over the data
-    (ESM.4)  ∇log p_h(x) = Σ_i w_i (x_i − x)/h² = (Σ_i w_i x_i − x)/h²    the mean shift over h²
+    (ESM.4)  ∇log p_h(x) = Σ_i w_i (x_i − x)/h²                           the mean shift over h²
     (ESM.5)  log p_h(x) = log Σ_i exp(−‖x−x_i‖²/2h²) − log n − (d/2) log 2πh²
 
-At a data point, x = x_j, the point's own kernel is the largest and pulls nothing. Writing
-w_j = 1/(1 + r) with r = Σ_{i≠j} exp(−‖x_j−x_i‖²/2h²), and w'_i for the weights without point j,
+Its Jacobian is (MIX.5) with r_i = w_i, u_i = (x_i − x)/h² and Σ_i = h²I. At a data point, x = x_j, the
+point's own kernel is the largest and pulls nothing. Writing w_j = 1/(1 + r) with
+r = Σ_{i≠j} exp(−‖x_j−x_i‖²/2h²), and w'_i for the weights without point j,
 
-    (ESM.6)  ∇log p_h(x_j) = r/(1 + r) · (Σ_{i≠j} w'_i x_i − x_j)/h²
+    (ESM.6)  ∇log p_h(x_j) = r/(1 + r) · Σ_{i≠j} w'_i (x_i − x_j)/h²
 
 so between distinct points the score shrinks to 0 as h → 0. When x is the data, leave one out, which
-is the second factor alone.
+is the second factor alone. The density too is overrated at x_j by its own kernel. Left out,
+
+    (ESM.9)  log p_h^{(j)}(x_j) = log Σ_{i≠j} exp(−‖x_j−x_i‖²/2h²) − log(n − 1) − (d/2) log 2πh²
+
+has a mean over j that estimates E_p log p_h: the h of its maximum is a bandwidth chosen by the data.
+Even so, fitting at the data is an objective of its own,
+
+    (ESM.8)  ½ 1/n Σ_j ‖s_θ(x_j) − ∇log p_h(x_j)‖²,   not ½ E_{x~p_h} ‖s_θ(x) − ∇log p_h(x)‖²
+
+whose x are x_j + hz: their gradients differ by half and more. The second is denoising (DSM.7).
 
 Cost: a network pass for the loss, N·n kernels for the target. Fails: p_h is p blurred by h (in
 expectation q_h of DSM.1), a bias of order h²; less blur means more noise, hopeless in high d.
-Sources: Hyvärinen 2005, eq. 2; Parzen 1962; Vincent 2011, section 4.1; Fukunaga & Hostetler 1975.
+Sources: Hyvärinen 2005, eq. 2; Parzen 1962; Vincent 2011, section 4.1; Fukunaga & Hostetler 1975;
+Wenliang & Kanagawa 2020 (ESM.7).
 """
 
 import autograd.numpy as np
 
-from .checks import like, points, positive, same_rows
-from .data import log_sum_exp, row_max, squared_distances
-from .derivatives import half_mean_square
+from .backprop import half_square, mean
+from .checks import in_range, points, positive, same_rows, value_at
+from .data import log_sum_exp, row_max
 
-BLOCK = 2**18  # kernel values held at once: 2 MiB in float64
+BLOCK = 2**17  # kernel values held at once, in each coordinate: 1 MiB in float64
 
 
 def explicit_loss(score, x, target):
     """½ E‖s(x) − target‖², a scalar. target (N,d) holds the values of the score to match."""
     x = points("x", x)
     target = same_rows("target", target, x)
-    return half_mean_square(like(score(x), x), target)                       # ()  (ESM.1)
+    s = value_at(score, x)                                                   # (N,d)
+    return mean(half_square(s - target))                                     # ()  (ESM.1)
 
 
-def _log_kernels(x, data, h, leave_one_out=False):
-    """Blocks of rows of −‖x_n − x_i‖²/2h²."""
-    rows = max(1, BLOCK // len(data))
+def _kernels(x, data, h, leave_one_out):
+    """For blocks of rows of x: the differences x_i − x, one (B,n) a coordinate, and −‖x − x_i‖²/2h² (B,n)."""
+    n, d = data.shape
+    rows = max(1, BLOCK // (n * d))
     for start in range(0, len(x), rows):
         block = x[start:start + rows]                                        # (B,d)
-        a = squared_distances(block, data) / (-2 * h**2)                     # (B,n)
+        shifts = [data[:, j] - block[:, j:j + 1] for j in range(d)]          # d of (B,n)
+        a = sum(shift**2 for shift in shifts) / (-2 * h**2)                  # (B,n)
         if leave_one_out:
-            own = np.arange(len(data)) == start + np.arange(len(block))[:, None]
+            own = np.arange(n) == start + np.arange(len(block))[:, None]
             a = np.where(own, -np.inf, a)
-        yield a
+        yield shifts, a
 
 
-def kde_log_density(x, data, h):
-    """log p_h(x), (N,d) -> (N,), for data (n,d) and bandwidth h > 0; memory does not grow with N."""
-    x, h = points("x", x), positive("h", h)
-    data = points("data", data, x.shape[1]).astype(x.dtype, copy=False)
-    n, d = data.shape
-    log_norm = float(np.log(n) + 0.5 * d * np.log(2 * np.pi * h**2))
-    return np.concatenate([log_sum_exp(a) for a in _log_kernels(x, data, h)]) - log_norm  # (N,)  (ESM.5)
-
-
-def kde_score(x, data, h, leave_one_out=False):
-    """∇log p_h(x), (N,d) -> (N,d). leave_one_out: x is data itself, and each row skips its own kernel."""
-    x, h = points("x", x), positive("h", h)
-    data = points("data", data, x.shape[1]).astype(x.dtype, copy=False)
+def _kde_arguments(x, data, h, leave_one_out):
+    """x, data and h, checked. leave_one_out wants x to be data itself."""
+    x = points("x", x)
+    data = points("data", data, x.shape[1], x.dtype)
     if leave_one_out and (len(data) < 2 or not np.array_equal(x, data)):
         raise ValueError(f"leave_one_out wants x to be data itself, at least 2 rows; shapes {x.shape}, {data.shape}")
-    centre = data.mean(axis=0)                                               # keeps the sums below small
-    shifted, weighted = data - centre, []
-    for a in _log_kernels(x, data, h, leave_one_out):
-        w = np.exp(a - row_max(a))                                           # (B,n)  w_i to a factor
-        weighted.append(np.dot(w, shifted) / np.sum(w, axis=1, keepdims=True))  # (B,d)  (ESM.3)
-    return (np.concatenate(weighted) - (x - centre)) / h**2                  # (N,d)  (ESM.4)
+    return x, data, positive("h", h, x.dtype)
+
+
+@in_range
+def kde_log_density(x, data, h, leave_one_out=False):
+    """log p_h(x), (N,d) -> (N,), for data (n,d) and bandwidth h > 0; memory does not grow with N.
+
+    leave_one_out: x is data itself, and each row skips its own kernel."""
+    x, data, h = _kde_arguments(x, data, h, leave_one_out)
+    n, d = len(data) - leave_one_out, data.shape[1]
+    log_norm = float(np.log(n) + 0.5 * d * np.log(2 * np.pi * h**2))
+    a = np.concatenate([log_sum_exp(a) for _, a in _kernels(x, data, h, leave_one_out)])  # (N,)
+    return a - log_norm                                                      # (N,)  (ESM.5) (ESM.9)
+
+
+@in_range
+def kde_score(x, data, h, leave_one_out=False):
+    """∇log p_h(x), (N,d) -> (N,d); arguments as in kde_log_density."""
+    x, data, h = _kde_arguments(x, data, h, leave_one_out)
+    shift = []
+    for shifts, a in _kernels(x, data, h, leave_one_out):
+        w = np.exp(a - row_max(a))                                           # (B,n)
+        w = w / np.sum(w, axis=1, keepdims=True)                             # (B,n)  (ESM.3)
+        shift.append(np.stack([np.sum(w * part, axis=1) for part in shifts], axis=1))  # (B,d)
+    return np.concatenate(shift) / h**2                                      # (N,d)  (ESM.4)

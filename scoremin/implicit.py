@@ -26,11 +26,21 @@ E[∂_j log p] = 0 and E[x_i ∂_j log p] = −[i = j], a check for any learned 
 
     (ISM.7)  E_p[∇log p] = 0,   E_p[∇log p(x) xᵀ] = −I
 
-For a linear score s(x) = −A(x − m) on data of mean μ and covariance S (1/n, not 1/(n−1)),
+They are Stein's identity for s = ∇log p and a matrix field A(x), (∇·A)_i = Σ_j ∂A_ij/∂x_j, with pA → 0 far out,
 
-    (ISM.8)  J_ISM = ½ tr(A S Aᵀ) + ½‖A(μ − m)‖² − tr A,   least at A = S⁻¹, m = μ
+    (ISM.16) E_p[A(x) ∇log p(x) + ∇·A(x)] = 0
 
-Fails. (a) With finitely many points a flexible model wins without end: near each x_i let
+at A constant and A = x_i I. In one dimension, by hand: s = −a(x − m) has J_ISM = ½a²E(x − m)² − a, so
+
+    (ISM.15) m = E x and a = 1/Var x (1/n): the score of the Gaussian with the data's mean and variance
+
+For a linear score s(x) = −A(x − m), m a parameter, on data of mean μ and covariance S (1/n, not 1/(n−1)),
+
+    (ISM.8)  J_ISM = ½ tr(A S Aᵀ) + ½‖A(μ − m)‖² − tr A,   least at A = S⁻¹, m = μ, if S⁻¹ exists
+    (ISM.14) if Sn = 0 for a unit vector n, then A = c nnᵀ, m = μ has J_ISM = −c, unbounded below
+
+so a pixel that never changes, or collinear columns, must go before training ((DSM.11) has no such
+exception). Fails. (a) With finitely many points a flexible model wins without end: near each x_i let
 s(x) = −(x − x_i)/τ² and
 
     (ISM.9)  J_ISM = −d/τ² → −∞ as τ → 0
@@ -48,24 +58,26 @@ constant score, so the trace vanishes and the flat density is optimal:
 A ReLU score network has a trace, but its gradient misses how kinks move, and is biased.
 
 Cost: the exact trace takes d directional derivatives (JVP.2), so that a step costs about d times one
-of SSM, or half that where all directions share one pass for s, as in BP. For the MLP with two hidden
-layers there is a shorter way. By the chain rule on (NET.1), with D_l = φ'(h_l) of one row, and indices
-i, o for inputs and outputs, j, k for the hidden units,
+of SSM, or half that where all directions share one pass for s, as in BP; a plain callable is evaluated
+2d times. (Passes are counted here; a pass itself grows with d, by its first and last layer.) For the MLP
+with two hidden layers there is a shorter way. By the chain rule on (NET.1), with φ'_l = φ'(y_l) of one
+row, and indices i, o for inputs and outputs, j, k for the hidden units,
 
-    (ISM.12) ∂s_o/∂x_i = Σ_jk W_1[i,j] D_1[j] W_2[j,k] D_2[k] W_3[k,o]
+    (ISM.12) ∂s_o/∂x_i = Σ_jk W_1[i,j] φ'_1[j] W_2[j,k] φ'_2[k] W_3[k,o]
 
 Set o = i and sum over i first: the sum is the matrix product W_3 W_1, the same for all rows. Hence
 
-    (ISM.13) tr ∂s/∂x = D_1ᵀ (W_2 ∘ (W_3 W_1)ᵀ) D_2
+    (ISM.13) tr ∂s/∂x = φ'_1ᵀ (W_2 ∘ (W_3 W_1)ᵀ) φ'_2
 
-one extra matrix product for all rows together, whatever d is. (OT-Flow has exact traces at the cost
-of an estimator, too.) Sources: Hyvärinen 2005, theorem 1 and section 3.1; Onken et al. 2021.
+whatever d is: two more products, W_3 W_1 once a step and φ'_1ᵀ(…) once a row. (OT-Flow has exact traces
+at the cost of an estimator, too.) Sources: Hyvärinen 2005, theorem 1 and section 3.1; Onken et al. 2021.
 """
 
-from .derivatives import divergence, half_mean_square, mean
+from .backprop import half_square, mean
+from .derivatives import divergence
 
 
 def implicit_loss(score, x):
     """E[½‖s‖² + tr ∂s/∂x], a scalar, with the exact trace."""
     s, tr = divergence(score, x)                                             # (N,d) (N,)
-    return half_mean_square(s) + mean(tr)                                    # ()  (ISM.4)
+    return mean(half_square(s) + tr)                                         # ()  (ISM.4)

@@ -5,68 +5,84 @@ the truth, so that 0 is perfect and s = 0 scores 1:
 
     (MET.1)  E‖s − ∇log p‖² / E‖∇log p‖²
 
-Samples a (n,d) and b (m,d) are held against each other by the energy distance,
+It is a mean square: .01 means that the score is wrong by a tenth of its size. Samples a (n,d) and b (m,d),
+which in this chapter are sets of points, are held against each other by the energy distance,
 
-    (MET.2)  D(a, b) = 2 E‖a_i − b_j‖ − E‖a_i − a_i'‖ − E‖b_j − b_j'‖ ≥ 0
+    (MET.2)  ED(a, b) = 2 E‖a_i − b_j‖ − E‖a_i − a_i'‖ − E‖b_j − b_j'‖
 
-zero only for equal laws. Means run over all pairs, also i = i', so that finite samples of one law
-give a positive floor of about (1/n + 1/m) E‖a − a'‖: compare with real against real. With weights
-w = 1/n on rows of a and −1/m on those of b, and R the matrix of all distances,
+Let F_u, G_u be the distribution functions of uᵀa and uᵀb for a unit vector u. Averaged over all u, |uᵀx| is
+c_d‖x‖ with a constant c_d > 0, and |α − β| = ∫ [α ≤ t < β] + [β ≤ t < α] dt has the mean ∫ F(1 − G) + G(1 − F) dt, so
 
-    (MET.3)  D(a, b) = −wᵀ R w
+    (MET.5)  ED(a, b) = 2/c_d · E_u ∫ (F_u(t) − G_u(t))² dt ≥ 0
 
-If a and b have one law, permuting w changes nothing in distribution, and the rank of D among
-permutations w_1 … w_K is a p-value, P(p ≤ α) ≤ α for every n and m, ties counting against rejection:
+zero only for equal laws, since projections determine a law. Means run over all pairs, also i = i', so that
+finite samples of one law give a positive floor of about (1/n + 1/m) E‖a − a'‖: compare with real against
+real. With weights w = 1/n on rows of a and −1/m on those of b, and R the matrix of all distances,
 
-    (MET.4)  p = (1 + #{k: −w_kᵀRw_k ≥ D}) / (K + 1)
+    (MET.3)  ED(a, b) = −wᵀ R w
+
+If a and b have one law, permuting w changes nothing in distribution, and the rank of ED among B random
+permutations w_1 … w_B is a p-value, P(p-value ≤ α) ≤ α for every n and m, ties (to 10⁻¹² max R, the
+rounding of the sums) counting against rejection:
+
+    (MET.4)  p-value = (1 + #{k: −w_kᵀRw_k ≥ ED}) / (B + 1)
 
 Source: Székely & Rizzo 2013.
 """
 
 import numpy as np
 
-from .checks import like, points
+from .backprop import distances
+from .checks import generator, in_range, points, result, untraced, value_at, whole
 from .data import squared_distances
-from .derivatives import half_mean_square
+from .explicit import explicit_loss
 
 
 def fisher_divergence(score, target, x):
     """½ E‖s(x) − target(x)‖² for two score functions on points x (N,d)."""
     x = points("x", x)
-    return half_mean_square(like(score(x), x), like(target(x), x))           # ()  (ESM.1)
+    return explicit_loss(score, x, value_at(target, x, name="target"))       # ()  (ESM.1)
 
 
 def relative_error(score, target, x):
-    """fisher_divergence over that of s = 0: the share of the true score that is missed."""
-    return fisher_divergence(score, target, x) / fisher_divergence(np.zeros_like, target, x)  # ()  (MET.1)
+    """fisher_divergence over that of s = 0: a mean square, whose root is the size of the error in the score's."""
+    size = fisher_divergence(np.zeros_like, target, x)                       # ()
+    if not size > 0:
+        raise ValueError("target(x) is 0 at every x: no error is relative to it")
+    return fisher_divergence(score, target, x) / size                        # ()  (MET.1)
 
 
 def _mean_distance(a, b):
     """E‖a_i − b_j‖ over all pairs; memory does not grow with len(a)·len(b)."""
-    blocks = (np.sqrt(squared_distances(a[i:i + 64], b)) for i in range(0, len(a), 64))  # (B,m)
+    rows = max(1, 2**16 // len(b))
+    blocks = (distances(a[i:i + rows], b) for i in range(0, len(a), rows))   # (B,m)
     return sum(np.sum(R, dtype=float) for R in blocks) / (len(a) * len(b))
 
 
+@in_range
 def energy_distance(a, b):
     """Energy distance between samples a (n,d) and b (m,d); for one law about (1/n + 1/m) E‖a − a'‖."""
-    a = points("a", a)
-    b = points("b", b, a.shape[1])
+    a = points("a", untraced("a", a), dtype=np.float64)
+    b = points("b", untraced("b", b), a.shape[1], np.float64)
     return 2 * _mean_distance(a, b) - _mean_distance(a, a) - _mean_distance(b, b)  # ()  (MET.2)
 
 
+@in_range
 def two_sample_test(a, b, rng, n_permutations=999):
     """p-value of the hypothesis that a (n,d) and b (m,d) come from one law. Memory (n+m)²."""
-    a = points("a", a)
-    pool = np.concatenate([a, points("b", b, a.shape[1])])                   # (n+m,d)
-    R = np.sqrt(squared_distances(pool, pool))                               # (n+m,n+m)
-    w = np.repeat([1 / len(a), -1 / len(b)], [len(a), len(b)])               # (n+m,)
-    draws = np.stack([w] + [rng.permutation(w) for _ in range(n_permutations)])
-    D = -np.sum(draws @ R * draws, axis=1)                                   # (K+1,)  (MET.3)
-    return np.mean(D >= D[0] - 1e-12 * R.max())                              # ()  (MET.4)
+    a = points("a", untraced("a", a), dtype=np.float64)
+    pool = np.concatenate([a, points("b", untraced("b", b), a.shape[1], np.float64)])  # (n+m,d)
+    R = result("two_sample_test", distances(pool, pool))                     # (n+m,n+m)
+    w, rng = np.repeat([1 / len(a), -1 / (len(pool) - len(a))], [len(a), len(pool) - len(a)]), generator(rng)
+    draws = np.stack([w] + [rng.permutation(w) for _ in range(whole("n_permutations", n_permutations))])
+    ED = -np.sum(draws @ R * draws, axis=1)                                  # (B+1,)  (MET.3)
+    return np.mean(ED >= ED[0] - 1e-12 * R.max())                            # ()  (MET.4)
 
 
+@in_range
 def mode_weights(x, means):
-    """Share of the points x (N,d) that are nearest to each of means (K,d), (K,)."""
-    means = points("means", means)
-    sq = squared_distances(points("x", x, means.shape[1]), means)            # (N,K)
+    """Share of the points x (N,d) that are nearest to each of means (K,d), (K,); ties go to the first."""
+    means = points("means", untraced("means", means), dtype=np.float64)
+    x = points("x", untraced("x", x), means.shape[1], np.float64)
+    sq = result("mode_weights", squared_distances(x, means))                 # (N,K)
     return np.bincount(np.argmin(sq, axis=1), minlength=len(means)) / len(x)  # (K,)

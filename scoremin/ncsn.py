@@ -2,13 +2,24 @@
 
 A single σ asks for two things at once. Langevin dynamics needs a score that is right where it
 starts, far from the data, which takes noise that fills space; samples like the data need little
-noise. And where the data lie on a curve, the score of p itself does not exist off it. Noise of every
+noise. And data on a curve have no density in space, so that ∇log p exists nowhere. Noise of every
 size solves both: large σ_1 joins the modes, small σ_L hardly blurs. The levels are geometric,
 
     (NCSN.1) σ_i = σ_1 (σ_L/σ_1)^{(i−1)/(L−1)},   i = 1 … L,   σ_1 > … > σ_L > 0
 
-since then each level reaches into the next by the same factor. One network s_θ(x, σ) is trained on
-(DSM.4) at all of them,
+since then each level reaches into the next by the same factor γ = σ_i/σ_{i+1}. Two rules choose them
+(Song & Ermon 2020). Chains of level 1 must reach any point from any other, so
+
+    (NCSN.6) σ_1 ≈ max_ij ‖x_i − x_j‖
+
+And ‖σ_i z‖ in d dimensions is about N(√d σ_i, σ_i²/2), a shell. A chain that comes down from level i must
+find itself where the score of level i + 1 was trained: half of level i + 1 should lie within 3 deviations
+of the shell of level i. In units of σ_{i+1}/√2 that is at √(2d)(γ − 1) ± 3γ from its own shell, so with Φ
+the normal distribution function
+
+    (NCSN.7) Φ(√(2d)(γ − 1) + 3γ) − Φ(√(2d)(γ − 1) − 3γ) ≈ ½
+
+gives γ from d, and with it the number of levels. One network s_θ(x, σ) is trained on (DSM.4) at all,
 
     (NCSN.2) ℓ(θ; σ) = ½ E ‖s_θ(x + σz, σ) + z/σ‖²
     (NCSN.3) J_NCSN(θ) = 1/L Σ_i λ(σ_i) ℓ(θ; σ_i)
@@ -19,8 +30,8 @@ of level 1. With λ(σ) = σ² the residual is that of noise prediction (DSM.9),
     (NCSN.4) σ² ℓ(θ; σ) = ½ E ‖σ s_θ(x + σz, σ) + z‖²,   = d/2 at s = 0, at every level
 
 so no level drowns another. Take z itself where it is known: (x̃ − x)/σ² loses its digits at small σ.
-The sum over levels is an average over a random level per row, sigma (N,). A linear score −A(x − m)
-shared by all levels, on data of covariance S, has the optimum
+The sum over levels is an average over a random level per row, sigma (N,), uniform over the levels.
+A linear score −A(x − m) shared by all levels, on data of covariance S, has the optimum
 
     (NCSN.5) A = (Σ_i λ_i)(Σ_i λ_i (S + σ_i²I))⁻¹
 
@@ -30,20 +41,21 @@ Sources: Song & Ermon 2019, eq. 5, 6; Song & Ermon 2020 (choice of levels).
 
 import numpy as np
 
-from .checks import like, noise_levels, points, positive, same_rows
-from .derivatives import half_mean_square
+from .backprop import half_square, mean
+from .checks import noise_levels, points, positive, same_rows, value_at, whole
 
 
 def ncsn_loss(score, x, z, sigma):
     """½ E σ²‖s(x + σz, σ) + z/σ‖², a scalar. score(x, sigma) with sigma (N,), one level a row."""
     x = points("x", x)
-    z, column = same_rows("z", z, x), noise_levels("sigma", sigma, x)        # (N,d) (N,1)
-    s = like(score(x + column * z, column[:, 0]), x)                         # (N,d)
-    return half_mean_square(s, -z / column, column**2)                       # ()  (NCSN.4)
+    z, sigma = same_rows("z", z, x), noise_levels("sigma", sigma, x)         # (N,d) (N,1)
+    s = value_at(score, x + sigma * z, sigma[:, 0])                          # (N,d)
+    return mean(half_square(sigma * s + z))                                  # ()  (NCSN.4)
 
 
 def geometric_sigmas(sigma_max, sigma_min, n):
     """n noise levels (n,) from sigma_max down to sigma_min in equal ratios."""
-    if not positive("sigma_max", sigma_max) > positive("sigma_min", sigma_min) or n < 2:
-        raise ValueError(f"sigma_max {sigma_max}, sigma_min {sigma_min}, n {n}; want max > min and n >= 2")
+    sigma_max, sigma_min, n = positive("sigma_max", sigma_max), positive("sigma_min", sigma_min), whole("n", n, 2)
+    if not sigma_max > sigma_min:
+        raise ValueError(f"sigma_max is {sigma_max}, sigma_min {sigma_min}; want sigma_max > sigma_min")
     return np.geomspace(sigma_max, sigma_min, n)                             # (n,)  (NCSN.1)

@@ -1,30 +1,37 @@
 """The network: a multilayer perceptron, used as a score, as a noise-conditional score, as an energy.
 
-Rows are samples; W_l is (in, out). With hidden activation φ = SiLU,
+Rows are samples; W_l is (in, out), l = 1 … L counts layers in this chapter and in BP. With hidden
+activation φ = SiLU,
 
-    (NET.1)  a_0 = x,   h_l = a_{l−1} W_l + b_l,   a_l = φ(h_l) for l < L,   f(x) = h_L
-    (NET.2)  φ(h) = h ς(h),   ς(h) = 1/(1 + e^−h) = ½(1 + tanh(h/2))
-    (NET.3)  ς' = ς(1 − ς),   φ' = ς(1 + h(1 − ς))
+    (NET.1)  a_0 = x,   y_l = a_{l−1} W_l + b_l,   a_l = φ(y_l) for l < L,   f(x) = y_L
+    (NET.2)  φ(y) = y ς(y),   ς(y) = 1/(1 + e^−y)
+    (NET.3)  ς' = ς(1 − ς),   φ' = ς(1 + y(1 − ς))
 
-φ must be smooth: ISM and SSM train on φ', so their gradient needs φ'' (ReLU has none, see ISM.11).
-The tanh form cannot overflow, and since ς' is a polynomial in ς, derivatives of every order stay
-finite at any h; autograd's own rule for tanh divides by cosh², and its second derivative gives NaN.
+φ must be smooth: ISM and SSM train on φ', so their gradient needs φ'', and ReLU has none (ISM.11).
+Where e^−y overflows ς is 0, as it should be; and since ς' is a polynomial in ς, derivatives of every
+order stay finite at any y.
 
 One network serves all noise levels when it also sees σ. Raw inputs and targets differ by orders of
-magnitude between levels, so the input is scaled to unit size, and the output by the size of the
-score, 1/σ; −σs, the predicted noise (DSM.10), then is the bare network −f at every level:
+magnitude between levels, so the input is scaled to unit size. The output is divided by σ: 1/σ is the
+size of what it is trained on, −z/σ, and a bound of what it learns, the mean of that (DSM.3), so
+‖s‖² ≤ d/σ² on average; the score of data with a density stays far below it as σ → 0. The bare network
+−f then predicts the noise z at every level (DSM.10):
 
     (NET.4)  s(x, σ) = f([x/√(σ² + σ_data²), log σ]) / σ,   σ_data the spread of the data
     (NET.5)  at one fixed σ this is an MLP of x alone, with the constants moved into the weights:
              W_1 → W_1[:d]/√(σ² + σ_data²),  b_1 → b_1 + log σ W_1[d],  W_L → W_L/σ,  b_L → b_L/σ
 
-(a single layer takes both). An energy-based model puts a density on x through one number per point,
-provided that Z is finite:
+(a single layer takes both). Derivatives go back the same way, with G_l = ∂ℓ/∂W_l and g_l = ∂ℓ/∂b_l of that MLP:
+
+    (NET.6)  ∂ℓ/∂W_1 = [G_1/√(σ² + σ_data²); log σ g_1],   ∂ℓ/∂b_1 = g_1,   ∂ℓ/∂W_L = G_L/σ,   ∂ℓ/∂b_L = g_L/σ
+
+An energy-based model puts a density on x through one number per point,
+its energy E_θ(x), provided that Z is finite:
 
     (EBM.1)  p_θ(x) = exp(−E_θ(x)) / Z_θ,   Z_θ = ∫ exp(−E_θ(x)) dx
     (EBM.2)  ∇_θ E_p[log p_θ(x)] = −E_p[∇_θ E_θ(x)] + E_{p_θ}[∇_θ E_θ(x)]
 
-The last term is −∇_θ log Z_θ: ∇_θ Z = −∫ e^{−E} ∇_θE dx, divided by Z. It is a mean under the model
+The last term is −∇_θ log Z_θ: ∇_θ Z = −∫ e^{−E_θ} ∇_θ E_θ dx, divided by Z. It is a mean under the model
 itself, so maximum likelihood must sample the model at every step. In x, Z is a constant, and the
 gradient in x, the score, is free of it:
 
@@ -37,91 +44,127 @@ import math
 from itertools import pairwise
 
 import autograd.numpy as np
-from autograd import builtins, elementwise_grad
+from autograd import elementwise_grad
 from autograd.extend import defjvp, defvjp, primitive
-from autograd.tracer import getval
 
-from . import backprop, derivatives
-from .checks import noise_levels, points, positive, same_rows
+from .backprop import evaluate, in_blocks, mlp, mlp_gradient, mlp_jvp, mlp_trace, traced
+from .checks import FLOATS, generator, noise_levels, parameters, points, positive, same_rows, value_at, whole
+from .derivatives import along
 
 
 @primitive
-def sigmoid(h):
-    """ς(h), without overflow."""
-    return 0.5 * (1 + np.tanh(0.5 * h))                                      # (NET.2)
+def sigmoid(y):
+    """ς(y)."""
+    with np.errstate(over="ignore"):                                         # e^−y may be infinite: ς is 0 then
+        return 1 / (1 + np.exp(-y))                                          # (NET.2)
 
 
-defvjp(sigmoid, lambda ans, h: lambda g: g * ans * (1 - ans))                # (NET.3)
-defjvp(sigmoid, lambda g, ans, h: g * ans * (1 - ans))
+@primitive
+def silu(y):
+    """φ(y)."""
+    return y * sigmoid(y)                                                    # (NET.2)
 
 
-def silu(h):
-    """φ(h) = h ς(h)."""
-    return h * sigmoid(h)                                                    # (NET.2)
+def silu_slope(y):
+    """φ'(y)."""
+    gate = sigmoid(y)
+    return gate * (1 + y * (1 - gate))                                       # (NET.3)
+
+
+defvjp(sigmoid, lambda ans, y: lambda g: g * ans * (1 - ans))                # (NET.3)
+defjvp(sigmoid, lambda g, ans, y: g * ans * (1 - ans))
+defvjp(silu, lambda ans, y: lambda g: g * silu_slope(y))
+defjvp(silu, lambda g, ans, y: g * silu_slope(y))
 
 
 def init_mlp(rng, sizes, dtype=np.float64):
     """Parameters for layers of the given sizes, a list of (W (in,out), b (out,)): W ~ N(0, 1/in), b = 0."""
-    if len(sizes) < 2 or min(sizes) < 1:
-        raise ValueError(f"sizes is {sizes}; want at least an input and an output size, all > 0")
+    sizes, rng = [whole(f"sizes[{i}]", n) for i, n in enumerate(sizes)], generator(rng)
+    if len(sizes) < 2 or dtype not in FLOATS:
+        raise ValueError(f"sizes is {sizes}, dtype {dtype}; want an input and an output size, float32 or float64")
     return [((rng.standard_normal((n_in, n_out)) / np.sqrt(n_in)).astype(dtype), np.zeros(n_out, dtype))
             for n_in, n_out in pairwise(sizes)]
 
 
 def plain(params, x):
-    """f(x), (N,in) -> (N,out), in autograd's own operations."""
+    """f(x), (N,in) -> (N,out)."""
     for W, b in params[:-1]:
-        x = silu(np.dot(x, W) + b)                                           # (N,out)  (NET.1)
+        x = silu(np.dot(x, W) + b)                                           # (N,k)  (NET.1)
     W, b = params[-1]
-    return np.dot(x, W) + b
+    return np.dot(x, W) + b                                                  # (N,out)  (NET.1)
+
+
+def plain_jvp(params, x, v):
+    """f(x), and its directional derivative like v."""
+    return along(lambda x: plain(params, x), x, v)
+
+
+def plain_trace(params, x):
+    """The trace of ∂f/∂x (N,), and f(x) (N,d)."""
+    unit = basis(x)                                                          # (d,N,d)
+    f, J = plain_jvp(params, x, unit)                                        # (N,d) (d,N,d)
+    return np.sum(unit * J, axis=(0, 2)), f                                  # (N,) (N,d)  (JVP.2)
+
+
+def plain_gradient(params, x):
+    """The gradient (N,d) of the one output."""
+    return elementwise_grad(lambda x: plain(params, x)[:, 0])(x)
+
+
+def basis(x):
+    """The unit vectors e_j at every row, (d,N,d)."""
+    return np.broadcast_to(np.eye(x.shape[1], dtype=x.dtype)[:, None], (x.shape[1], *x.shape))
 
 
 def network(params, x):
-    """f(x), by the rules of backprop.py where they apply."""
-    return backprop.mlp(params, x) if backprop.by_hand(params, x) else plain(params, x)
-
-
-def inputs(params):
-    """The number of inputs of a network."""
-    return getval(params)[0][0].shape[0]
+    """f(x), (N,in) -> (N,out): plain(params, x), in blocks of rows or with its derivative in θ by hand."""
+    return evaluate(plain, mlp, params, x) if traced(params, x) else in_blocks(plain, params, x)
 
 
 class MLP:
-    """Score function s(x), (N,d) -> (N,d), that knows its own derivatives."""
+    """Score function s(x), (N,d) -> (N,d), that knows its own derivatives.
+
+    params: a list of (W (in,out), b (out,)) from d inputs to d outputs, float32 or float64. Raises
+    TypeError or ValueError where the layers do not fit."""
 
     def __init__(self, params):
-        self.params = params
+        self.params, (self.d, outputs) = params, parameters(params)
+        if outputs != self.d:
+            raise ValueError(f"params lead from {self.d} inputs to {outputs} outputs; a score wants as many")
 
     def __call__(self, x):
-        return network(self.params, points("x", x, inputs(self.params)))
+        return network(self.params, points("x", x, self.d))
 
     def jvp(self, x, v):
-        """s (N,d), and Jv like v."""
-        x = points("x", x, inputs(self.params))
-        v = same_rows("v", v, x, stacked=True)
-        if not backprop.by_hand(self.params, x, v):
-            return derivatives.jvp(self.__call__, x, v)
-        return backprop.mlp_jvp(self.params, x, v)
+        """s (N,d), and Jv like v, (N,d) or (M,N,d)."""
+        x = points("x", x, self.d)
+        return evaluate(plain_jvp, mlp_jvp, self.params, x, same_rows("v", v, x, stacked=True))
 
     def divergence(self, x):
         """s (N,d), and tr ∂s/∂x (N,): in closed form for two hidden layers, else by d tangents."""
-        x = points("x", x, inputs(self.params))
-        if len(self.params) == 3 and backprop.by_hand(self.params, x):
-            return backprop.mlp_trace(self.params, x)
-        return derivatives.trace(self, x)
+        x = points("x", x, self.d)
+        if len(self.params) == 3:
+            tr, s = evaluate(plain_trace, mlp_trace, self.params, x)         # (N,) (N,d)  (ISM.13)
+            return s, tr
+        unit = basis(x)                                                      # (d,N,d)
+        s, J = self.jvp(x, unit)                                             # (N,d) (d,N,d)
+        return s, np.sum(unit * J, axis=(0, 2))                              # (N,d) (N,)  (JVP.2)
 
 
 class NoiseConditionalMLP:
     """Score function s(x, sigma), (N,d) -> (N,d); sigma one number or (N,).
 
-    The first layer takes d + 1 inputs. The network sees x/√(σ² + σ_data²) and log σ, and its output
-    is divided by σ, so that −σ s(x, σ) predicts the noise z (NET.4)."""
+    params lead from d + 1 inputs to d outputs. The network sees x/√(σ² + σ_data²) and log σ, and its output
+    is divided by σ, so that −σ s(x, σ) predicts the noise z (NET.4). Raises as MLP does."""
 
     def __init__(self, params, sigma_data=1.0):
         self.params, self.sigma_data = params, positive("sigma_data", sigma_data)
+        inputs, self.d = parameters(params)
+        if inputs != self.d + 1:
+            raise ValueError(f"params lead from {inputs} inputs to {self.d} outputs; want d + 1 inputs, d outputs")
 
     def __call__(self, x, sigma):
-        x = points("x", x, inputs(self.params) - 1)
+        x = points("x", x, self.d)
         sigma = noise_levels("sigma", sigma, x)                              # (N,1)
         scaled = x / np.sqrt(sigma**2 + self.sigma_data**2)                  # (N,d)
         return network(self.params, np.concatenate([scaled, np.log(sigma)], axis=1)) / sigma  # (N,d)  (NET.4)
@@ -130,30 +173,32 @@ class NoiseConditionalMLP:
         """The score function s(·, sigma) at one level, as an MLP."""
         sigma = positive("sigma", sigma)
         (W, b), *rest = self.params                                          # (d+1,k) (k,)
-        scale = (sigma**2 + self.sigma_data**2)**0.5
-        layers = [(W[:-1] / scale, b + math.log(sigma) * W[-1]), *rest]
-        layers[-1] = tuple(a / sigma for a in layers[-1])
-        return MLP(builtins.list([builtins.tuple(layer) for layer in layers]))  # (NET.5)
+        layers = [(W[:-1] / (sigma**2 + self.sigma_data**2)**0.5, b + math.log(sigma) * W[-1]), *rest]
+        W, b = layers[-1]
+        return MLP([*layers[:-1], (W / sigma, b / sigma)])                   # (NET.5)
 
 
 class EnergyMLP:
-    """Energy E(x), (N,d) -> (N,); the last layer has one output."""
+    """Energy E(x), (N,d) -> (N,); the last layer of params has one output. Raises as MLP does."""
 
     def __init__(self, params):
-        self.params = params
+        self.params, (self.d, outputs) = params, parameters(params)
+        if outputs != 1:
+            raise ValueError(f"params lead to {outputs} outputs; an energy wants 1")
 
     def __call__(self, x):
-        return network(self.params, points("x", x, inputs(self.params)))[:, 0]
+        return network(self.params, points("x", x, self.d))[:, 0]
 
     def gradient(self, x):
         """∇E(x) (N,d)."""
-        x = points("x", x, inputs(self.params))
-        if not backprop.by_hand(self.params, x):
-            return elementwise_grad(self)(x)
-        return backprop.mlp_gradient(self.params, x)
+        return evaluate(plain_gradient, mlp_gradient, self.params, points("x", x, self.d))
 
 
 def energy_score(energy):
-    """The score function −∇E of any energy (N,d) -> (N,) that treats rows independently."""
-    gradient = energy.gradient if hasattr(energy, "gradient") else elementwise_grad(energy)
+    """The score function −∇E of any energy (N,d) -> (N,) that treats rows independently. An energy of your own
+    is written with autograd.numpy; one that offers .gradient(x) is asked for that."""
+    def gradient(x):
+        if hasattr(energy, "gradient"):
+            return value_at(energy.gradient, x, name="energy.gradient")
+        return elementwise_grad(lambda x: value_at(energy, x, name="energy", shape=x.shape[:1]))(x)
     return lambda x: -gradient(points("x", x))                               # (N,d)  (EBM.3)

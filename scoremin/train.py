@@ -1,16 +1,17 @@
 """Training (FIT): stochastic gradient descent with Adam and a cosine schedule.
 
-With g the gradient of the loss on a random batch, step k = 1 … K, and elementwise operations,
+With g the gradient of the loss on a random batch, η the learning rate, step k = 1 … n, and elementwise
+operations,
 
-    (FIT.1)  m ← β₁ m + g,    u ← β₂ u + g²,    β₁ = .9, β₂ = .999
-    (FIT.2)  m̂ = m (1 − β₁)/(1 − β₁^k),    û = u (1 − β₂)/(1 − β₂^k)
-    (FIT.3)  θ ← θ − η_k m̂/(√û + 10⁻⁸)
-    (FIT.4)  η_k = η · ½(1 + cos(π (k − 1)/K))
+    (FIT.1)  m_1 ← β_1 m_1 + (1 − β_1) g,   m_2 ← β_2 m_2 + (1 − β_2) g²,   β_1 = .9, β_2 = .999
+    (FIT.2)  m̂_1 = m_1/(1 − β_1^k),   m̂_2 = m_2/(1 − β_2^k)
+    (FIT.3)  θ ← θ − η_k m̂_1/(√m̂_2 + 10⁻⁸)
+    (FIT.4)  η_k = η · ½(1 + cos(π (k − 1)/n))
 
-(FIT.2) divides by the sum of the weights, 1 + β + … + β^{k−1}, so that m̂ and û are weighted means of
-the g and g² so far: if all g are equal, m̂ = g and û = g² exactly, and each entry of θ moves by η_k.
-(The paper has (1 − β) g in (FIT.1) for g; m̂ and û are the same.) The losses of this package are noisy
-even at the optimum, and the noise in θ shrinks with η_k: the schedule ends near zero, at η sin²(π/2K).
+(FIT.2) divides by the sum of the weights, (1 − β)(1 + β + … + β^{k−1}), so that m̂_1 and m̂_2 are weighted
+means of the g and g² so far. At the first step each entry of θ moves by −η g/(|g| + 10⁻⁸), about η
+whatever the size of g. The losses of this package are noisy even at the optimum, and the noise in θ
+shrinks with η_k: the schedule ends near zero, at η sin²(π/2n).
 
 Sources: Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2017, eq. 5.
 """
@@ -20,7 +21,8 @@ import math
 import numpy as np
 from autograd import make_vjp
 
-from .checks import floats, points, positive, scalar, whole
+from .backprop import keep_memory
+from .checks import floats, generator, loss_value, points, positive, training_failed, whole
 
 
 def leaves(params):
@@ -38,41 +40,48 @@ def unpack(parts, params):
 
 
 def flat(params):
-    """All numbers of params as one vector (P,), and params again as views into it."""
-    parts = leaves(params)
-    theta = floats("params", np.concatenate(parts, axis=None))               # (P,)
+    """All numbers of params as one vector (P,), and params again as views into it: what moves one moves the other."""
+    parts = [floats("params", a) for a in leaves(params)]
+    theta = np.concatenate(parts, axis=None)                                 # (P,)
     ends = np.cumsum([np.size(a) for a in parts])[:-1]
     return theta, unpack(iter(np.split(theta, ends)), params)
 
 
-def adam_step(theta, g, m, u, k, rate):
-    """One step, k = 1, 2, …, in place on flat vectors theta, m, u (P,)."""
-    m *= 0.9
-    m += g                                                                   # (P,)  (FIT.1)
-    u *= 0.999
-    u += g * g                                                               # (P,)  (FIT.1)
-    a, c = (1 - 0.9**k) / 0.1, math.sqrt((1 - 0.999**k) / 0.001)
-    theta -= rate * c / a * m / (np.sqrt(u) + c * 1e-8)                      # (P,)  (FIT.2) (FIT.3)
+def adam_step(theta, g, m_1, m_2, k, rate):
+    """One step, k = 1, 2, …, in place on flat vectors theta, m_1, m_2 (P,)."""
+    m_1[:] = 0.9 * m_1 + 0.1 * g                                             # (P,)  (FIT.1)
+    m_2[:] = 0.999 * m_2 + 0.001 * g**2                                      # (P,)  (FIT.1)
+    m_1_hat, m_2_hat = m_1 / (1 - 0.9**k), m_2 / (1 - 0.999**k)              # (P,)  (FIT.2)
+    theta -= rate * m_1_hat / (np.sqrt(m_2_hat) + 1e-8)                      # (P,)  (FIT.3)
 
 
+def value_and_gradient(loss, params, x, rng):
+    """loss(params, x, rng), and its gradient in params as one vector (P,)."""
+    pullback, value = make_vjp(lambda params: loss_value(loss(params, x, rng)))(params)
+    g = np.concatenate(leaves(pullback(np.ones_like(value))), axis=None)     # (P,)
+    if not math.isfinite(np.vdot(g, g)):
+        raise FloatingPointError(f"|gradient| is {np.abs(g).max():.3g}")
+    return value, g
+
+
+@np.errstate(over="ignore", invalid="ignore")  # what leaves the range of floats is an error below, not a warning
 def fit(loss, params, data, *, steps, rng, batch_size=256, learning_rate=1e-3, progress=None):
     """Minimise E loss(params, x, rng) over random batches x (batch_size, d) of data (n, d).
 
-    Draws with replacement, in the dtype of params. progress, if given, wraps the iterator over steps,
-    as tqdm does. Returns the trained params and the losses (steps,). Raises FloatingPointError when
-    a loss or its gradient is not finite, or is too large to square."""
+    Draws with replacement, in the dtype of params. progress, if given, wraps the iterator over steps, as tqdm
+    does, and may end it early. Returns the trained params and the losses, one for each step taken. Raises
+    FloatingPointError when a loss or its gradient is not finite, or is too large to square."""
     theta, params = flat(params)
-    data, rate = points("data", data).astype(theta.dtype, copy=False), positive("learning_rate", learning_rate)
-    steps, batch_size = whole("steps", steps), whole("batch_size", batch_size)
-    (g, m, u), losses = np.zeros((3, theta.size), theta.dtype), np.empty(steps)
-    np.empty(2**25 - 2**16, np.uint8)  # allocate and free: glibc then keeps smaller blocks for the next step
-    for k in (progress or iter)(range(steps)):
+    data, rate, rng = points("data", data, dtype=theta.dtype), positive("learning_rate", learning_rate), generator(rng)
+    n, batch_size = whole("steps", steps), whole("batch_size", batch_size)
+    m_1, m_2, losses = np.zeros_like(theta), np.zeros_like(theta), []        # (P,) (P,)
+    keep_memory()
+    for _, k in zip((progress or iter)(range(n)), range(1, n + 1)):
         x = data.take(rng.integers(len(data), size=batch_size), axis=0)      # (B,d)
-        pullback, value = make_vjp(loss)(params, x, rng)
-        losses[k] = scalar("loss(params, x, rng)", value)
-        np.concatenate(leaves(pullback(theta.dtype.type(1))), axis=None, out=g)  # (P,)
-        if not math.isfinite(losses[k] + np.vdot(g, g)):
-            raise FloatingPointError(f"at step {k} the loss is {losses[k]:.3g} and |gradient| {np.abs(g).max():.3g}, "
-                                     f"|params| {np.abs(theta).max():.3g}; try a learning_rate below {rate:.3g}")
-        adam_step(theta, g, m, u, k + 1, rate * 0.5 * (1 + math.cos(math.pi * k / steps)))  # (FIT.4)
-    return params, losses
+        try:
+            value, g = value_and_gradient(loss, params, x, rng)              # () (P,)
+        except FloatingPointError as error:
+            raise training_failed(error, k, theta, rate) from None
+        losses.append(value)
+        adam_step(theta, g, m_1, m_2, k, 0.5 * rate * (1 + math.cos(math.pi * (k - 1) / n)))  # (FIT.4)
+    return params, np.array(losses)

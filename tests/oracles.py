@@ -1,7 +1,5 @@
 """What the tests hold the package against: numerical derivatives, quadrature, plain networks, given noise."""
 
-from types import SimpleNamespace
-
 import autograd.numpy as np
 from autograd import value_and_grad
 from autograd.misc import flatten
@@ -58,16 +56,25 @@ def exact_noise(x):
     return np.tile(x, (2 * d, 1)), np.repeat(z, n, axis=0)
 
 
-def replay(noise):
-    """A generator whose successive standard normal draws are the given arrays."""
-    draws = iter(noise)
+class Replayed(np.random.Generator):
+    """A generator whose successive standard normal draws are the given arrays, which must fit exactly."""
 
-    def standard_normal(shape, dtype):
-        z = np.asarray(next(draws), dtype)
-        assert z.shape == shape
+    def __new__(cls, noise):
+        return super().__new__(cls, np.random.PCG64(0))
+
+    def __init__(self, noise):
+        super().__init__(np.random.PCG64(0))
+        self.draws = iter(noise)
+
+    def standard_normal(self, shape, dtype):
+        z = np.asarray(next(self.draws), dtype)
+        assert z.shape == tuple(shape)
         return z
 
-    return SimpleNamespace(standard_normal=standard_normal)
+
+def replay(noise):
+    """A Replayed generator."""
+    return Replayed(noise)
 
 
 def random_params(sizes, seed=1, dtype=np.float64):
