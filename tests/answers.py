@@ -25,7 +25,7 @@ from functools import partial
 
 NETWORKS = {"MLP": "mlp", "NoiseConditionalMLP": "noise_conditional_mlp", "EnergyMLP": "energy_mlp",
             "energy_score": "energy_mlp"}
-INTEGERS = ("permutations", "indices", "k", "bits", "column", "row")
+INTEGERS = ("permutations", "indices", "k", "column", "row")
 
 
 class Missing(NotImplementedError):

@@ -112,3 +112,37 @@ print("done")
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], env=environment, capture_output=True,
                           text=True, timeout=300, check=False)
     assert done.returncode == 0 and done.stdout == "done\n", done.stderr[-2000:]
+
+
+def own_loss(reduce):
+    """A denoising loss as others write it, noise drawn within, and how check_yours hands it the noise."""
+    import torch
+
+    def denoising_loss(score, x, z, sigma):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch, "randn_like", lambda x: z)
+            noise = torch.randn_like(x)
+            return reduce((score(x + sigma * noise) + noise / sigma)**2)
+    return denoising_loss
+
+
+def test_recipe_passes_a_right_loss_of_your_own(capsys):
+    """The shipped example, and ½ the sum over d and the mean over N in another writing: every case passes."""
+    skip_without("torch")
+    import check_yours
+    assert check_yours.check("denoising_loss", check_yours.denoising_loss) == 0
+    assert check_yours.check("denoising_loss", own_loss(lambda a: a.mean() * a.shape[1] / 2)) == 0
+    assert "FAIL" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("reduce", "factor"), [
+    (lambda a: a.mean(), "2/d times the expected one: a mean over N·d, without the ½?"),
+    (lambda a: a.sum(1).mean(), "2 times the expected one: is a ½ missing?"),
+    (lambda a: 0.5 * a.sum(), "N times the expected one: a sum for the mean?")], ids=["mean", "no half", "sum"])
+def test_recipe_names_the_factor_of_a_wrong_loss(reduce, factor, capsys):
+    """A mean over N·d, one without ½, a sum over N: exit status 1, and the factor in value and gradient."""
+    skip_without("torch")
+    import check_yours
+    assert check_yours.check("denoising_loss", own_loss(reduce)) == 1
+    text = capsys.readouterr().out
+    assert all(f"the {part} of all" in text for part in ("value", "gradient")) and factor in text
