@@ -163,14 +163,19 @@ def closed_scores(cloud, far):
         yield name, {"kind": "kde", "data": points, "h": h}, x, kde(x, points, h)
 
 
+def aside(name, *shape):
+    """Points some 1/1024 apart, and all 65536 away from 0 in one coordinate: exact in float32, squared not in float64."""
+    return np.concatenate([np.full((shape[0], 1), 65536.0), draw(name, shape[0], shape[1] - 1) / 1024], axis=1)
+
+
 def explicit():
     for name, spec, make in scores():
         x, target = draw(f"x explicit {name}", 3, width(name)), draw(f"target {name}", 3, width(name))
         yield loss_case(f"explicit/loss-{name}", "explicit_loss", spec, make, {"x": x, "target": target})
-    offset = np.round(128 * draw("kde far offset", 6, 2)) / 128 + np.array([65536.0, -65536.0])
+    offset = aside("kde far offset", 6, 3)
     settings = {"d1": (draw("kde x1", N, 1), draw("kde d1", 5, 1), 0.5, ()),
                 "one-point": (draw("kde x one", 1, 3), draw("kde one", 1, 3), 0.75, ()),
-                "far-offset": (offset[:3] + np.array([0.125, -0.0625]), offset, 0.25,
+                "far-offset": (aside("kde far shift", 3, 3), offset, 0.75 / 1024,
                                ["data far from 0: x² − 2xy + y² loses all digits in float64 too"])}
     for name, (x, points, h, flags) in settings.items():
         log_p, s, _ = kde(x, points, h)
@@ -311,9 +316,8 @@ def metrics():
     miss = np.sum((s - target)**2)
     yield case("metrics/fisher_divergence-d3", "fisher_divergence", inputs, {"value": 0.5 * miss / 5})
     yield case("metrics/relative_error-d3", "relative_error", inputs, {"value": miss / np.sum(target**2)})
-    offset = np.array([65536.0, -65536.0, 65536.0])
     pairs = {"d1": (draw("a1", 4, 1), draw("b1", 6, 1)), "one-row": (draw("a one", 1, 3), draw("b one", 1, 3)),
-             "offset": [np.round(128 * draw(f"{name}o", n, 3)) / 128 + offset for name, n in (("a", 5), ("b", 4))]}
+             "offset": (aside("a offset", 5, 3), aside("b offset", 4, 3))}
     for name, (a, b) in pairs.items():
         yield case(f"metrics/energy_distance-{name}", "energy_distance", {"a": a, "b": b},
                    {"value": 2 * mean_distance(a, b) - mean_distance(a, a) - mean_distance(b, b)}, "closed form",
