@@ -164,7 +164,7 @@ def closed_scores(cloud, far):
 
 
 def aside(name, *shape):
-    """Points some 1/1024 apart, and all 65536 away from 0 in one coordinate: exact in float32, squared not in float64."""
+    """Points some 1/1024 apart, all 65536 from 0 in one coordinate: exact in float32, squares not in float64."""
     return np.concatenate([np.full((shape[0], 1), 65536.0), draw(name, shape[0], shape[1] - 1) / 1024], axis=1)
 
 
