@@ -232,7 +232,7 @@ def langevin(score, x, step, noise, temperature=1.0):
 @torch.no_grad()
 def annealed_langevin(score, x, sigmas, step, noise, denoise=False):
     """The same through levels sigmas, descending; noise (levels,steps,N,d)."""
-    sigmas, path = sigmas.tolist(), []
+    path = []
     for sigma, z in zip(sigmas, noise):
         x, part = langevin(lambda x, sigma=sigma: score(x, sigma), x, step * (sigma / sigmas[-1])**2, z)  # (LD.8)
         path.append(part)
@@ -242,7 +242,7 @@ def annealed_langevin(score, x, sigmas, step, noise, denoise=False):
 @torch.no_grad()
 def reverse_sde(score, x, sigmas, noise):
     """Euler–Maruyama in σ²; noise (L-1,N,d)."""
-    for sigma, after, z in zip(sigmas.tolist(), sigmas.tolist()[1:], noise):
+    for sigma, after, z in zip(sigmas, sigmas[1:], noise):
         lost = sigma**2 - after**2
         x = x + lost * score(x, sigma) + lost**0.5 * z                       # (SDE.8)
     return x
@@ -251,7 +251,7 @@ def reverse_sde(score, x, sigmas, noise):
 @torch.no_grad()
 def probability_flow(score, x, sigmas):
     """dx/dσ = −σ s by Heun's method, up or down."""
-    for sigma, after in pairwise(sigmas.tolist()):
+    for sigma, after in pairwise(sigmas):
         slope = -sigma * score(x, sigma)                                     # (SDE.14)
         end = -after * score(x + (after - sigma) * slope, after)
         x = x + 0.5 * (after - sigma) * (slope + end)                        # (SDE.16)
@@ -262,8 +262,8 @@ def probability_flow(score, x, sigmas):
 def dpm_solver(score, x, sigmas):
     """The same flow down, DPM-Solver++(2M)."""
     last = None
-    for sigma, after in pairwise(sigmas.tolist()):
-        D, width = x + sigma**2 * score(x, sigma), math.log(sigma / after)
+    for sigma, after in pairwise(sigmas):
+        D, width = x + sigma**2 * score(x, sigma), torch.log(sigma / after)
         ahead = D if last is None else D + 0.5 * width / last[1] * (D - last[0])  # (SDE.19)
         x, last = after / sigma * x + (1 - after / sigma) * ahead, (D, width)  # (SDE.18)
     return x
@@ -276,7 +276,7 @@ def log_likelihood(score, x, sigmas, prior):
         s, tr = divergence(lambda x: score(x, sigma), x)
         return -sigma * s, sigma * tr                                        # (SDE.14) (SDE.20)
     total = 0
-    for sigma, after in pairwise(sigmas.tolist()[::-1]):
+    for sigma, after in pairwise(sigmas.flip(0)):
         step, middle = after - sigma, 0.5 * (sigma + after)
         a, A = slope(x, sigma)
         b, B = slope(x + 0.5 * step * a, middle)
