@@ -1,22 +1,44 @@
 """Answer the test vectors in Python, with any module that offers the package's functions.
 
 A port in Python fills the sheet through here: answer(case, port, dtype) calls it and returns what
-check_port wants. port needs the package's names, with randomness as data where the vectors have it,
-langevin(score, x, step, noise, temperature) and annealed_langevin(score, x, sigmas, step, noise,
-denoise), which return the last positions and the path; two_sample_test(a, b, permutations);
-fit(loss, net, batches, learning_rate), which calls loss(net, batch) and returns the losses and the
-params after each step; and four of its own:
+check_port wants. port needs the package's names, with randomness as data where the vectors have it:
+
+    langevin(score, x, step, noise, temperature), annealed_langevin(score, x, sigmas, step, noise,
+    denoise), which return the last positions and the path; reverse_sde(score, x, sigmas, noise);
+    two_sample_test(a, b, permutations); probes(kind, z) or probes(kind, bits=bits); init_mlp(z);
+    swiss_roll(u, z, noise), two_moons(u, side, z, noise), checkerboard(column, row, u);
+    GaussianMixture.sample(k, z); batch(data, indices); fit(loss, net, batches, learning_rate), which
+    calls loss(net, batch) and returns the losses and the params after each step
+
+and five of its own:
 
     array(values, dtype)             nested lists to the framework's array
     network(kind, params, **options) a network of kind mlp, noise_conditional_mlp or energy_mlp
     params(net)                      its list of (W (in,out), b), which may be differentiated
+    features(omega, beta)            the function x (N,d) -> sqrt(2/m) cos(x omega + beta) (N,m)
     value_and_grad(loss, net)        loss(net) and its gradient, in the layout of params
+
+A function that the port does not have is a Missing error, which names it.
 """
 
 from functools import partial
 
 NETWORKS = {"MLP": "mlp", "NoiseConditionalMLP": "noise_conditional_mlp", "EnergyMLP": "energy_mlp",
             "energy_score": "energy_mlp"}
+INTEGERS = ("permutations", "indices", "k", "column", "row")
+
+
+class Missing(NotImplementedError):
+    """The port lacks a function."""
+
+
+def function_of(port, name):
+    """A function of the port, or of its GaussianMixture; Missing where there is none."""
+    for part in name.split("."):
+        if not hasattr(port, part):
+            raise Missing(f"the port has no {name}")
+        port = getattr(port, part)
+    return port
 
 
 def numeric(value, port, dtype):
@@ -53,7 +75,7 @@ def fixed_score(spec, port, dtype):
         return read(net)
     if spec["kind"] == "kde":
         return partial(port.kde_score, data=port.array(spec["data"], dtype), h=spec["h"])
-    mixture = port.GaussianMixture(*(port.array(spec[key], dtype) for key in ("weights", "means", "covs")))
+    mixture = mixture_of(spec, port, dtype)
     if spec["kind"] == "mixture":
         return mixture.score
     if "sigma" in spec:
@@ -93,28 +115,45 @@ def listed(value):
 def evaluate(case, port, dtype):
     """The same as arrays of port: all of a case's work."""
     function, raw = case["function"], case["inputs"]
-    a = {key: numeric(value, port, "int64" if key == "permutations" else dtype) for key, value in raw.items()
-         if key not in ("score", "mixture", "params", "gradients") and not isinstance(value, dict)}
+    function_of(port, function)
+    a = {key: numeric(value, port, "int64" if key in INTEGERS else dtype) for key, value in raw.items()
+         if key not in ("score", "mixture", "params", "gradients") and not isinstance(value, dict)
+         and function != "init_mlp"}
+    if function == "init_mlp":
+        return {"params": port.init_mlp([port.array(z, dtype) for z in raw["z"]])}
     if function == "fit":
         return fitted(raw, a, port, dtype)
     if function in ("langevin", "annealed_langevin"):
         value, path = getattr(port, function)(fixed_score(raw["score"], port, dtype), **a)
         return {"value": value, "path": path}
+    if function == "linear_score":
+        features = port.features(*(port.array(raw["features"][key], dtype) for key in ("omega", "beta")))
+        return {"value": port.linear_score(features, a["x"], a["ridge"])(a["at"])}
+    if function == "log_likelihood":
+        a["prior"] = mixture_of(raw["prior"], port, dtype).log_density
+    if "sigmas" in a:
+        return {"value": getattr(port, function)(fixed_score(raw["score"], port, dtype), **a)}
     if function.startswith("GaussianMixture"):
         return mixture_values(function, raw, a, port, dtype)
     if function in NETWORKS or "params" in raw.get("score", {}):
         return network_values(case, a, port, dtype)
     if "score" in raw:
         return score_values(case, fixed_score(raw["score"], port, dtype), a, port, dtype)
+    if function == "standardise":
+        return dict(zip(("value", "shift", "scale"), port.standardise(**a)))
     return {"value": getattr(port, function)(**a)}
 
 
+def mixture_of(spec, port, dtype):
+    return port.GaussianMixture(*(port.array(spec[key], dtype) for key in ("weights", "means", "covs")))
+
+
 def mixture_values(function, raw, a, port, dtype):
-    mixture = port.GaussianMixture(*(port.array(raw["mixture"][key], dtype) for key in ("weights", "means", "covs")))
+    mixture = mixture_of(raw["mixture"], port, dtype)
     if function.endswith("smoothed"):
         wide = mixture.smoothed(a["sigma"])
         return {"value": wide.score(a["x"]), "log_density": wide.log_density(a["x"])}
-    return {"value": getattr(mixture, function.split(".")[1])(a["x"])}
+    return {"value": getattr(mixture, function.split(".")[1])(**a)}
 
 
 def score_values(case, score, a, port, dtype):
@@ -179,6 +218,6 @@ def fitted(raw, a, port, dtype):
         return {"path": port.fit(loss, net, batches, raw["learning_rate"])[1]}
     net, read = network(raw["score"], port, dtype)
     inputs = {key: a[key] for key in ("x", "z", "v", "sigma") if key in a}
-    losses, path = port.fit(lambda net, x: getattr(port, raw["objective"])(read(net), **{**inputs, "x": x}), net,
+    losses, path = port.fit(lambda net, x: function_of(port, raw["objective"])(read(net), **{**inputs, "x": x}), net,
                             [a["x"]] * raw["steps"], raw["learning_rate"])
     return {"losses": list(losses), "path": path}

@@ -11,6 +11,7 @@ comparison, how far those of one device on its piece of the batch alone are.
 """
 
 import argparse
+import sys
 from functools import partial
 from itertools import pairwise
 
@@ -74,12 +75,16 @@ def main():
     args = parser.parse_args()
     if args.coordinator:
         jax.distributed.initialize(args.coordinator, args.processes, args.process)
+    if BATCH % len(jax.devices()):
+        sys.exit(f"a batch of {BATCH} has no equal shares for {len(jax.devices())} devices")
     mesh = Mesh(np.array(jax.devices()), "data")
     for dtype in ("float64", "float32"):
         jax.config.update("jax_enable_x64", dtype == "float64")
         for loss in (denoising, implicit):
             found = on_mesh(mesh, loss, dtype)
-            print(mesh.size, "devices", dtype, loss.__name__, *found[:2], "piece", *found[2:], flush=True)
+            print(f"{mesh.size} devices, {dtype}, {loss.__name__}: relative difference to one device, gradients "
+                  f"{found[0]:.1e}, parameters {found[1]:.1e}; on one piece alone, gradients {found[2]:.1e}, "
+                  f"parameters {found[3]:.1e}", flush=True)
 
 
 if __name__ == "__main__":

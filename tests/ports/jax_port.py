@@ -4,8 +4,10 @@ Names, shapes and conventions are the package's, whose docstrings derive every e
 is data here too: noise z, probes v, and the noise of every sampler step come in as arrays.
 """
 
+import math
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -53,6 +55,11 @@ class EnergyMLP:
         return MLP(self.params)(x)[:, 0]
 
 
+def init_mlp(z):
+    """Parameters from standard normal z (in,out) of every layer."""
+    return [(W / len(W)**0.5, jnp.zeros(W.shape[1], W.dtype)) for W in z]
+
+
 def energy_score(energy):
     gradient = jax.grad(lambda x: energy(x).sum())
     return lambda x: -gradient(x)                                            # (EBM.3)
@@ -63,6 +70,10 @@ class GaussianMixture:
         self.weights, self.means, self.covs = weights, means, covs
         self.precisions = jnp.linalg.inv(covs)
         self.log_scales = jnp.log(weights) - 0.5 * jnp.linalg.slogdet(2 * jnp.pi * covs)[1]
+
+    def sample(self, k, z):
+        """Points (N,d) of components k (N,) from standard normal z (N,d)."""
+        return self.means[k] + jnp.einsum("nij,nj->ni", jnp.linalg.cholesky(self.covs)[k], z)
 
     def log_density(self, x):
         diff = x[:, None] - self.means                                       # (N,K,d)
@@ -76,19 +87,42 @@ class GaussianMixture:
                                self.covs + sigma**2 * jnp.eye(self.means.shape[1], dtype=self.covs.dtype))  # (MIX.6)
 
 
-def log_kernels(x, data, h):
-    return jnp.sum((x[:, None] - data)**2, axis=2) / (-2 * h**2)             # (N,n)
+def swiss_roll(u, z, noise=0.5):
+    """From u (N,1) uniform on [0, 1) and standard normal z (N,2)."""
+    t = 1.5 * jnp.pi * (1 + 2 * u)                                           # (N,1)
+    return (t * jnp.hstack([jnp.cos(t), jnp.sin(t)]) + noise * z) / 10
 
 
-def kde_log_density(x, data, h):
-    n, d = data.shape
-    return logsumexp(log_kernels(x, data, h), axis=1) - jnp.log(n) - 0.5 * d * jnp.log(2 * jnp.pi * h**2)  # (ESM.5)
+def two_moons(u, side, z, noise=0.1):
+    """From u (N,1) uniform on [0, 1), side (N,1) of -1 and 1, and standard normal z (N,2)."""
+    t = jnp.pi * u                                                           # (N,1)
+    return side * jnp.hstack([jnp.cos(t) - 0.5, jnp.sin(t) - 0.25]) + noise * z
+
+
+def checkerboard(column, row, u):
+    """From column (N,) in -2..1, row (N,) in -1..0 and u (N,2) uniform on [0, 1)."""
+    return jnp.stack([column, 2 * row + column % 2], axis=1) + u
+
+
+def standardise(data):
+    """Data of mean 0 and deviation 1 in every column, the shift and the scale."""
+    shift, scale = data.mean(axis=0), data.std(axis=0)
+    return (data - shift) / scale, shift, scale
+
+
+def log_kernels(x, data, h, leave_one_out=False):
+    a = jnp.sum((x[:, None] - data)**2, axis=2) / (-2 * h**2)                # (N,n)
+    return jnp.where(jnp.eye(len(x), len(data), dtype=bool), -jnp.inf, a) if leave_one_out else a
+
+
+def kde_log_density(x, data, h, leave_one_out=False):
+    n, d = len(data) - leave_one_out, data.shape[1]
+    log_sums = logsumexp(log_kernels(x, data, h, leave_one_out), axis=1)
+    return log_sums - math.log(n) - 0.5 * d * math.log(2 * math.pi * h**2)   # (ESM.5)
 
 
 def kde_score(x, data, h, leave_one_out=False):
-    a, centre = log_kernels(x, data, h), data.mean(axis=0)
-    if leave_one_out:
-        a = jnp.where(jnp.eye(len(x), dtype=bool), -jnp.inf, a)
+    a, centre = log_kernels(x, data, h, leave_one_out), data.mean(axis=0)
     return (softmax(a, axis=1) @ (data - centre) - (x - centre)) / h**2      # (ESM.4)
 
 
@@ -113,6 +147,21 @@ def implicit_loss(score, x):
     return jnp.mean(0.5 * jnp.sum(s**2, axis=1) + tr)                        # (ISM.4)
 
 
+def linear_score(features, x, ridge=0.0):
+    """The score W f(x) that minimises ISM, plus ½ ridge ‖W‖²; features (N,d) -> (N,m)."""
+    f = features(x)                                                          # (N,m)
+    U = jnp.stack([jvp(features, x, jnp.broadcast_to(e, x.shape))[1].mean(axis=0)
+                   for e in jnp.eye(x.shape[1], dtype=x.dtype)], axis=1)     # (m,d)  (LIN.1)
+    F = f.T @ f / len(x) + ridge * jnp.eye(f.shape[1], dtype=x.dtype)
+    W = -jnp.linalg.solve(F, U)                                         # (m,d)  (LIN.2)
+    return lambda x: features(x) @ W
+
+
+def features(omega, beta):
+    """√(2/m) cos(ωᵀx + β) for ω (d,m), β (m,)."""
+    return lambda x: (2 / len(beta))**0.5 * jnp.cos(x @ omega + beta)        # (LIN.5)
+
+
 def sliced_loss(score, x, v):
     s, Jv = jvp(score, x, v)
     return jnp.mean(0.5 * jnp.sum(v * s, axis=-1)**2 + jnp.sum(v * Jv, axis=-1))  # (SSM.4)
@@ -123,8 +172,29 @@ def sliced_vr_loss(score, x, v):
     return jnp.mean(0.5 * jnp.sum(s**2, axis=-1) + jnp.sum(v * Jv, axis=-1))  # (SSM.5)
 
 
+def finite_difference_loss(score, x, v, radius):
+    """SSM-VR with a central difference for the directional derivative."""
+    ahead, behind = score(x + radius * v), score(x - radius * v)             # (N,d)
+    middle, slope = 0.5 * (ahead + behind), (ahead - behind) / (2 * radius)
+    return (0.5 * jnp.sum(middle**2, axis=1) + jnp.sum(v * slope, axis=1)).mean()  # (SSM.11)
+
+
+def probes(kind, z=None, bits=None):
+    """From standard normal z, or bits of 0 and 1 for signs."""
+    if kind == "rademacher":
+        return 2 * bits - 1                                                  # (SSM.7)
+    return z if kind == "gaussian" else z * jnp.sqrt(z.shape[-1] / jnp.sum(z**2, axis=-1, keepdims=True))  # (SSM.8)
+
+
 def denoising_loss(score, x, z, sigma):
     return 0.5 * jnp.mean(jnp.sum((score(x + sigma * z) + z / sigma)**2, axis=1))  # (DSM.4)
+
+
+def denoising_vr_loss(score, x, z, sigma):
+    """DSM with the control variate; the same mean."""
+    s, d = score(x + sigma * z), x.shape[1]
+    change = jnp.sum(z * (s - score(x)), axis=1) / sigma
+    return jnp.mean(0.5 * jnp.sum(s**2, axis=1) + change) + d / (2 * sigma**2)  # (DSM.13)
 
 
 def tweedie(score, x_noisy, sigma):
@@ -158,6 +228,49 @@ def annealed_langevin(score, x, sigmas, step, noise, denoise=False):
     return x + sigma**2 * score(x, sigma) if denoise else x, jnp.concatenate(path)  # (LD.11)
 
 
+def reverse_sde(score, x, sigmas, noise):
+    """Euler–Maruyama in σ²; noise (L-1,N,d)."""
+    for sigma, after, z in zip(sigmas, sigmas[1:], noise):
+        lost = sigma**2 - after**2
+        x = x + lost * score(x, sigma) + lost**0.5 * z                       # (SDE.8)
+    return x
+
+
+def probability_flow(score, x, sigmas):
+    """dx/dσ = −σ s by Heun's method, up or down."""
+    for sigma, after in pairwise(sigmas):
+        slope = -sigma * score(x, sigma)                                     # (SDE.14)
+        end = -after * score(x + (after - sigma) * slope, after)
+        x = x + 0.5 * (after - sigma) * (slope + end)                        # (SDE.16)
+    return x
+
+
+def dpm_solver(score, x, sigmas):
+    """The same flow down, DPM-Solver++(2M)."""
+    last = None
+    for sigma, after in pairwise(sigmas):
+        D, width = x + sigma**2 * score(x, sigma), jnp.log(sigma / after)
+        ahead = D if last is None else D + 0.5 * width / last[1] * (D - last[0])  # (SDE.19)
+        x, last = after / sigma * x + (1 - after / sigma) * ahead, (D, width)  # (SDE.18)
+    return x
+
+
+def log_likelihood(score, x, sigmas, prior):
+    """log q (N,) at sigmas[-1]: up the flow, with the exact trace, by Runge–Kutta of order 4."""
+    def slope(x, sigma):
+        s, tr = divergence(lambda x: score(x, sigma), x)
+        return -sigma * s, sigma * tr                                        # (SDE.14) (SDE.20)
+    total = 0
+    for sigma, after in pairwise(sigmas[::-1]):
+        step, middle = after - sigma, 0.5 * (sigma + after)
+        a, A = slope(x, sigma)
+        b, B = slope(x + 0.5 * step * a, middle)
+        c, C = slope(x + 0.5 * step * b, middle)
+        e, E = slope(x + step * c, after)
+        x, total = x + step / 6 * (a + 2 * b + 2 * c + e), total + step / 6 * (A + 2 * B + 2 * C + E)  # (SDE.22)
+    return prior(x) - total                                                  # (SDE.21)
+
+
 def adam(net):
     """Adam's state before the first step: m, u and k."""
     zeros = jax.tree.map(jnp.zeros_like, net)
@@ -175,6 +288,10 @@ def train_step(loss, net, state, batch, steps, learning_rate):
     net = jax.tree.map(lambda p, m, u: (p - rate * (m / c1) / (jnp.sqrt(u / c2) + 1e-8)).astype(p.dtype),
                        net, m, u)                                            # (FIT.3)
     return value, g, net, (m, u, k)
+
+
+def batch(data, indices):
+    return data[indices]
 
 
 def fisher_divergence(score, target, x):
@@ -197,9 +314,11 @@ def two_sample_test(a, b, permutations):
     pool = jnp.concatenate([a, b])
     w = jnp.concatenate([jnp.full(len(a), 1 / len(a), a.dtype), jnp.full(len(b), -1 / len(b), b.dtype)])
     draws = jnp.concatenate([w[None], w[permutations]])
-    D = -jnp.sum(draws @ distances(pool, pool) * draws, axis=1)              # (MET.3)
-    return jnp.sum(D >= D[0]) / len(D)                                           # (MET.4)
+    R = distances(pool, pool)
+    D = -jnp.sum(draws @ R * draws, axis=1)                                  # (MET.3)
+    tie = 64 * jnp.finfo(R.dtype).eps * R.max()                              # rounding parts no ties
+    return jnp.mean(D >= D[0] - tie, dtype=R.dtype)                          # (MET.4)
 
 
 def mode_weights(x, means):
-    return jnp.bincount(distances(x, means).argmin(axis=1), length=len(means)) / len(x)
+    return jax.nn.one_hot(distances(x, means).argmin(axis=1), len(means), dtype=x.dtype).mean(axis=0)

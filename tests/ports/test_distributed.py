@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -44,12 +45,13 @@ def run(*commands, **environment):
 
 def check(text, parts):
     """In every line, parallel gradients and parameters are those of one device, and a part's alone are not."""
-    lines = [line.split() for line in text.splitlines() if line.startswith(f"{parts} ")]
-    assert [(line[2], line[3].lower()) for line in lines] == [
-        (dtype, loss) for dtype in ("float64", "float32") for loss in ("denoising", "implicit")]
-    for _, _, dtype, _, gradients, params, _, *apart in lines:
-        assert max(float(gradients), float(params)) <= (1e-12 if dtype == "float64" else 1e-6)
-        assert min(map(float, apart)) > 1e-2
+    lines = [line for line in text.splitlines() if line.startswith(f"{parts} ")]
+    assert [line.split(":")[0].split(", ")[1:] for line in lines] == [
+        [dtype, loss] for dtype in ("float64", "float32") for loss in ("denoising", "implicit")]
+    for line in lines:
+        gradients, params, *apart = map(float, re.findall(r"(?:gradients|parameters) ([^,;\s]+)", line))
+        assert max(gradients, params) <= (1e-12 if "float64" in line else 1e-6)
+        assert len(apart) == 2 and min(apart) > 1e-2
 
 
 @needs("jax")
@@ -70,3 +72,17 @@ def test_torch_in_two_processes_trains_as_in_one():
     """DistributedDataParallel with gloo: gradients and parameters of one process, over 20 steps."""
     launcher = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--master_addr=127.0.0.1"]
     check(run([*launcher, f"--master_port={free_port()}", HERE / "torch_ddp.py"]), 2)
+
+
+@needs("jax")
+def test_jax_refuses_unequal_shares():
+    """64 rows on 3 devices."""
+    with pytest.raises(AssertionError, match="no equal shares for 3 devices"):
+        run([HERE / "jax_mesh.py"], XLA_FLAGS="--xla_force_host_platform_device_count=3")
+
+
+@needs("torch")
+def test_torch_refuses_unequal_shares():
+    """64 rows in 3 processes, as one of them sees it."""
+    with pytest.raises(AssertionError, match="no equal shares for 3 processes"):
+        run([HERE / "torch_ddp.py"], RANK="0", WORLD_SIZE="3", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free_port()))

@@ -1,106 +1,148 @@
 """Both ports against every vector, in float64 and float32; each is skipped where its framework is missing."""
 
+import importlib.util
+import os
+import subprocess
 import sys
-import warnings
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent.parent)]
 
+import adapters
 import check_port
-from answers import evaluate, listed
+from answers import Missing, evaluate, listed
+
+import scoremin
 
 CHAPTERS = sorted({case["id"].split("/")[0] for case in check_port.load(skip=["errors/"])})
 # The first directional derivative makes PyTorch load a file of its own in a way that it deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
-WANTED = "is not installed: python -m pip install -r tests/ports/requirements.txt"
+PORTS = {"torch": adapters.torch_port, "jax": adapters.jax_port}
 
 
-def load(framework):
-    """The framework; on import it may warn of what is deprecated in it, which is no concern here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip(framework, reason=f"{framework} {WANTED}")
+def skip_without(framework):
+    if importlib.util.find_spec(framework) is None:
+        pytest.skip(f"{framework} is not installed: python -m pip install -r tests/ports/requirements.txt")
 
 
-def torch_port():
-    """torch_port and what answers.py asks for beside it."""
-    torch = load("torch")
-    import torch_port as port
-
-    def params(net):
-        return [(layer.weight.T, layer.bias) for layer in net.layers]
-
-    def value_and_grad(loss, net):
-        net.zero_grad()
-        value = loss(net)
-        value.backward()
-        grads = [[torch.zeros_like(p) if p.grad is None else p.grad for p in (layer.weight, layer.bias)]
-                 for layer in net.layers]
-        return value, [(dW.T, db) for dW, db in grads]
-
-    def fit(loss, net, batches, learning_rate):
-        (adam, schedule), losses, path = port.optimiser(net, len(batches), learning_rate), [], []
-        for batch in batches:
-            losses.append(port.train_step(loss, net, batch, adam, schedule))
-            path.append([(W.detach().clone(), b.detach().clone()) for W, b in params(net)])
-        return losses, path
-
-    networks = {"mlp": port.MLP, "noise_conditional_mlp": port.NoiseConditionalMLP, "energy_mlp": port.EnergyMLP}
-    return SimpleNamespace(**vars(port) | {
-        "array": lambda values, dtype: torch.tensor(values, dtype=getattr(torch, dtype)), "params": params,
-        "network": lambda kind, params, **options: networks[kind](params, **options), "fit": fit,
-        "value_and_grad": value_and_grad}), lambda f: f()
-
-
-def jax_port():
-    """jax_port and what answers.py asks for beside it; a case is compiled as a whole."""
-    jax = load("jax")
-    import jax_port as port
-
-    def value_and_grad(loss, net):
-        value, gradient = jax.value_and_grad(loss)(net)
-        return value, gradient.params
-
-    def fit(loss, net, batches, learning_rate):
-        state, losses, path = port.adam(net), [], []
-        for batch in batches:
-            value, _, net, state = port.train_step(loss, net, state, batch, len(batches), learning_rate)
-            losses.append(value)
-            path.append(net.params)
-        return losses, path
-
-    networks = {"mlp": port.MLP, "noise_conditional_mlp": port.NoiseConditionalMLP, "energy_mlp": port.EnergyMLP}
-    return SimpleNamespace(**vars(port) | {
-        "array": jax.numpy.array, "params": lambda net: net.params, "fit": fit, "value_and_grad": value_and_grad,
-        "network": lambda kind, params, **options: networks[kind](params, **options)}), lambda f: jax.jit(f)()
-
-
-@pytest.fixture(scope="module", params=[torch_port, jax_port], ids=["torch", "jax"])
+@pytest.fixture(scope="module", params=PORTS)
 def port(request):
-    """A port and how to run a case in it; JAX computes in float64 only when told to, here and not elsewhere."""
-    found = request.param()
-    if request.param is torch_port:
-        yield found
+    """A port and how to run a case in it: JAX compiles a case as a whole."""
+    skip_without(request.param)
+    module = PORTS[request.param]()
+    if request.param == "torch":
+        yield module, lambda f: f()
         return
     import jax
-    jax.config.update("jax_enable_x64", True)
-    yield found
+    yield module, lambda f: jax.jit(f)()
     jax.config.update("jax_enable_x64", False)
+
+
+def switched(module, dtype):
+    """JAX computes in float64 only when told to; float32 it must do without."""
+    if "jax" in vars(module):
+        module.jax.config.update("jax_enable_x64", dtype == "float64")
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_port_answers_every_vector(port, chapter, dtype):
-    """Value, gradient, s, Jv, trace, positions and trained parameters, within each case's tolerance."""
+    """Value, gradient, s, Jv, trace, positions and trained parameters, within each case's tolerance, in the dtype."""
     module, run = port
+    switched(module, dtype)
     wrong, worst = [], 0.0
     for case in check_port.load([f"{chapter}/"]):
-        passed, error, where = check_port.check(case, listed(run(partial(evaluate, case, module, dtype))), dtype)
+        try:
+            found = run(partial(evaluate, case, module, dtype))
+        except Missing as lacking:
+            wrong.append(f"{case['id']}: {lacking}")
+            continue
+        passed, error, where = check_port.check(case, listed(found), dtype)
         wrong += [] if passed else [f"{case['id']}: {error} {where}"]
+        kind = str(getattr(found.get("value"), "dtype", dtype))
+        if dtype not in kind and case["function"] not in ("geometric_sigmas", "probes"):
+            wrong.append(f"{case['id']}: {kind}")
         worst = max(worst, error or 0.0)
     print(f"largest relative error in {chapter}, {dtype}: {worst:.1e}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_port_has_every_public_function(port):
+    """What the package offers and a port lacks is reported by name; batches and parameters are the adapters'."""
+    lacking = [name for name in dir(scoremin) if callable(getattr(scoremin, name)) and not hasattr(port[0], name)]
+    assert not lacking, f"the port has no {', '.join(lacking)}"
+
+
+def test_torch_port_makes_its_tensors_where_the_data_are():
+    """On the device "meta" a tensor made elsewhere is an error, or gives one that is not there."""
+    skip_without("torch")
+    module = adapters.torch_port("meta")
+    for case in check_port.load(skip=["errors/", "train/"]):
+        found = evaluate(case, module, "float32")
+        for part in found.values():
+            if hasattr(part, "device") and case["function"] != "geometric_sigmas":
+                assert part.device.type == "meta", case["id"]
+
+
+def test_jax_port_works_under_another_default_device():
+    """Data on one device, another the default: results stay with the data, without float64, in every chapter."""
+    skip_without("jax")
+    program = """
+import jax, sys
+import adapters, check_port
+from answers import evaluate, listed
+first, second = jax.devices()
+port = adapters.jax_port()
+plain = port.array
+port.array = lambda values, dtype: jax.device_put(plain(values, dtype), first)
+ids = set()
+with jax.default_device(second):
+    for case in check_port.load(["*d5-two-hidden", "data/", "explicit/kde", "ncsn/loss-levels-d2*", "metrics/"]):
+        found = jax.jit(lambda: evaluate(case, port, "float32"))() if "stack" not in case["id"] else \\
+            evaluate(case, port, "float32")
+        assert check_port.check(case, listed(found), "float32")[0], case["id"]
+print("done")
+"""
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+                                "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])}
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], env=environment, capture_output=True,
+                          text=True, timeout=300, check=False)
+    assert done.returncode == 0 and done.stdout == "done\n", done.stderr[-2000:]
+
+
+def own_loss(reduce):
+    """A denoising loss as others write it, noise drawn within, and how check_yours hands it the noise."""
+    import torch
+
+    def denoising_loss(score, x, z, sigma):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch, "randn_like", lambda x: z)
+            noise = torch.randn_like(x)
+            return reduce((score(x + sigma * noise) + noise / sigma)**2)
+    return denoising_loss
+
+
+def test_recipe_passes_a_right_loss_of_your_own(capsys):
+    """The shipped example, and ½ the sum over d and the mean over N in another writing: every case passes."""
+    skip_without("torch")
+    import check_yours
+    assert check_yours.check("denoising_loss", check_yours.denoising_loss) == 0
+    assert check_yours.check("denoising_loss", own_loss(lambda a: a.mean() * a.shape[1] / 2)) == 0
+    assert "FAIL" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("reduce", "factor"), [
+    (lambda a: a.mean(), "2/d times the expected one: a mean over N·d, without the ½?"),
+    (lambda a: a.sum(1).mean(), "2 times the expected one: is a ½ missing?"),
+    (lambda a: 0.5 * a.sum(), "N times the expected one: a sum for the mean?")], ids=["mean", "no half", "sum"])
+def test_recipe_names_the_factor_of_a_wrong_loss(reduce, factor, capsys):
+    """A mean over N·d, one without ½, a sum over N: exit status 1, and the factor in value and gradient."""
+    skip_without("torch")
+    import check_yours
+    assert check_yours.check("denoising_loss", own_loss(reduce)) == 1
+    text = capsys.readouterr().out
+    assert all(f"the {part} of all" in text for part in ("value", "gradient")) and factor in text

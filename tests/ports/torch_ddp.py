@@ -5,14 +5,15 @@
 
 DistributedDataParallel averages gradients over processes only if the forward pass goes through it.
 The objectives call the network several times, and differentiate it in x, so what is wrapped is the
-loss itself, a module that holds the network. Each process has its share of the batch; shares are
-equal, so the average of their mean losses is the mean over the batch. Process 0 prints how far
+loss itself, a module that holds the network. Each process has its share of the batch; shares must be
+equal, else the average of their mean losses is not the mean over the batch. Process 0 prints how far
 gradients and parameters are from those of one process, over 20 steps; and, for comparison, how far
 without the wrapper, when every process follows its own share.
 """
 
 import datetime
 import os
+import sys
 import warnings
 from itertools import pairwise
 
@@ -71,14 +72,19 @@ def main():
     """RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT are torchrun's."""
     warnings.simplefilter("ignore", DeprecationWarning)
     torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", timeout=datetime.timedelta(seconds=60))
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    if BATCH % world:
+        sys.exit(f"a batch of {BATCH} has no equal shares for {world} processes")
+    torch.distributed.init_process_group("gloo", timeout=datetime.timedelta(seconds=60))
     for dtype in (torch.float64, torch.float32):
         for objective in (Denoising, Implicit):
             name = str(dtype).removeprefix("torch.")
             found = difference(objective, dtype, rank, world), difference(objective, dtype, rank, world, lambda f: f)
             if rank == 0:
-                print(world, "processes", name, objective.__name__, *found[0], "unwrapped", *found[1], flush=True)
+                (gradient, params), (own_gradient, own_params) = found
+                print(f"{world} processes, {name}, {objective.__name__.lower()}: relative difference to one process, "
+                      f"gradients {gradient:.1e}, parameters {params:.1e}; unwrapped, gradients {own_gradient:.1e}, "
+                      f"parameters {own_params:.1e}", flush=True)
     torch.distributed.destroy_process_group()
 
 

@@ -1,10 +1,12 @@
 """The objectives and samplers of scoremin in PyTorch: nn.Module networks, torch.func derivatives.
 
 Names, shapes and conventions are the package's, whose docstrings derive every equation. Randomness
-is data here too: noise z, probes v, and the noise of every sampler step come in as tensors.
+is data here too: noise z, probes v, and the noise of every sampler step come in as tensors. Tensors
+that a function makes have the device and dtype of its arguments.
 """
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +22,7 @@ class MLP(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList()
         for W, b in params:
-            layer = nn.utils.skip_init(nn.Linear, *W.shape, dtype=W.dtype)
+            layer = nn.utils.skip_init(nn.Linear, *W.shape, device=W.device, dtype=W.dtype)
             layer.load_state_dict({"weight": W.T, "bias": b})
             self.layers.append(layer)
 
@@ -38,7 +40,7 @@ class NoiseConditionalMLP(MLP):
         self.sigma_data = sigma_data
 
     def forward(self, x, sigma):
-        sigma = torch.as_tensor(sigma, dtype=x.dtype).reshape(-1, 1).expand(len(x), 1)
+        sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1, 1).expand(len(x), 1)
         inputs = [x / torch.sqrt(sigma**2 + self.sigma_data**2), torch.log(sigma)]
         return super().forward(torch.cat(inputs, dim=1)) / sigma             # (NET.4)
 
@@ -48,6 +50,11 @@ class EnergyMLP(MLP):
 
     def forward(self, x):
         return super().forward(x)[:, 0]
+
+
+def init_mlp(z):
+    """Parameters from standard normal z (in,out) of every layer."""
+    return [(W / math.sqrt(len(W)), W.new_zeros(W.shape[1])) for W in z]
 
 
 def energy_score(energy):
@@ -60,6 +67,10 @@ class GaussianMixture:
         self.weights, self.means, self.covs = weights, means, covs
         self.precisions = torch.linalg.inv(covs)
         self.log_scales = weights.log() - 0.5 * torch.logdet(2 * math.pi * covs)
+
+    def sample(self, k, z):
+        """Points (N,d) of components k (N,) from standard normal z (N,d)."""
+        return self.means[k] + torch.einsum("nij,nj->ni", torch.linalg.cholesky(self.covs)[k], z)
 
     def _terms(self, x):
         diff = x[:, None] - self.means                                       # (N,K,d)
@@ -74,23 +85,51 @@ class GaussianMixture:
         return -(F.softmax(log_joint, 1)[:, :, None] * pull).sum(1)          # (MIX.4)
 
     def smoothed(self, sigma):
-        noise = sigma**2 * torch.eye(self.means.shape[1], dtype=self.covs.dtype)
+        noise = sigma**2 * torch.eye(self.means.shape[1], dtype=self.covs.dtype, device=self.covs.device)
         return GaussianMixture(self.weights, self.means, self.covs + noise)  # (MIX.6)
 
 
-def log_kernels(x, data, h):
-    return ((x[:, None] - data)**2).sum(2) / (-2 * h**2)                     # (N,n)
+def swiss_roll(u, z, noise=0.5):
+    """From u (N,1) uniform on [0, 1) and standard normal z (N,2)."""
+    t = 1.5 * math.pi * (1 + 2 * u)                                          # (N,1)
+    return (t * torch.cat([t.cos(), t.sin()], 1) + noise * z) / 10
 
 
-def kde_log_density(x, data, h):
-    n, d = data.shape
-    return torch.logsumexp(log_kernels(x, data, h), 1) - math.log(n) - 0.5 * d * math.log(2 * math.pi * h**2)
+def two_moons(u, side, z, noise=0.1):
+    """From u (N,1) uniform on [0, 1), side (N,1) of -1 and 1, and standard normal z (N,2)."""
+    t = math.pi * u                                                          # (N,1)
+    return side * torch.cat([t.cos() - 0.5, t.sin() - 0.25], 1) + noise * z
+
+
+def checkerboard(column, row, u):
+    """From column (N,) in -2..1, row (N,) in -1..0 and u (N,2) uniform on [0, 1)."""
+    return torch.stack([column, 2 * row + column % 2], 1) + u
+
+
+def standardise(data):
+    """Data of mean 0 and deviation 1 in every column, the shift and the scale."""
+    shift, scale = data.mean(0), data.std(0, correction=0)
+    return (data - shift) / scale, shift, scale
+
+
+def squared_distances(a, b):
+    return (a[:, None] - b).square().sum(2)                                  # by differences: no digits are lost
+
+
+def log_kernels(x, data, h, leave_one_out=False):
+    a = squared_distances(x, data) / (-2 * h**2)                             # (N,n)
+    own = torch.eye(len(x), len(data), dtype=torch.bool, device=x.device)
+    return a.masked_fill(own, -math.inf) if leave_one_out else a
+
+
+def kde_log_density(x, data, h, leave_one_out=False):
+    n, d = len(data) - leave_one_out, data.shape[1]
+    log_sums = torch.logsumexp(log_kernels(x, data, h, leave_one_out), 1)
+    return log_sums - math.log(n) - 0.5 * d * math.log(2 * math.pi * h**2)   # (ESM.5)
 
 
 def kde_score(x, data, h, leave_one_out=False):
-    a, centre = log_kernels(x, data, h), data.mean(0)
-    if leave_one_out:
-        a = a.masked_fill(torch.eye(len(x), dtype=torch.bool), -math.inf)
+    a, centre = log_kernels(x, data, h, leave_one_out), data.mean(0)
     return (F.softmax(a, 1) @ (data - centre) - (x - centre)) / h**2         # (ESM.4)
 
 
@@ -102,7 +141,7 @@ def jvp(score, x, v):
 
 
 def divergence(score, x):
-    directions = torch.eye(x.shape[1], dtype=x.dtype)[:, None].expand(-1, *x.shape)  # (d,N,d)
+    directions = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)[:, None].expand(-1, *x.shape)  # (d,N,d)
     s, Je = jvp(score, x, directions)
     return s, torch.einsum("jnj->n", Je)                                     # (JVP.2)
 
@@ -116,6 +155,21 @@ def implicit_loss(score, x):
     return (0.5 * s.square().sum(1) + tr).mean()                             # (ISM.4)
 
 
+def linear_score(features, x, ridge=0.0):
+    """The score W f(x) that minimises ISM, plus ½ ridge ‖W‖²; features (N,d) -> (N,m)."""
+    f = features(x)                                                          # (N,m)
+    U = torch.stack([jvp(features, x, e.expand_as(x))[1].mean(0) for e in torch.eye(
+        x.shape[1], dtype=x.dtype, device=x.device)], 1)                     # (m,d)  (LIN.1)
+    F = f.T @ f / len(x) + ridge * torch.eye(f.shape[1], dtype=x.dtype, device=x.device)
+    W = -torch.linalg.solve(F, U)                                         # (m,d)  (LIN.2)
+    return lambda x: features(x) @ W
+
+
+def features(omega, beta):
+    """√(2/m) cos(ωᵀx + β) for ω (d,m), β (m,)."""
+    return lambda x: (2 / len(beta))**0.5 * torch.cos(x @ omega + beta)      # (LIN.5)
+
+
 def sliced_loss(score, x, v):
     s, Jv = jvp(score, x, v)
     return (0.5 * (v * s).sum(-1).square() + (v * Jv).sum(-1)).mean()        # (SSM.4)
@@ -126,8 +180,28 @@ def sliced_vr_loss(score, x, v):
     return (0.5 * s.square().sum(-1) + (v * Jv).sum(-1)).mean()              # (SSM.5)
 
 
+def finite_difference_loss(score, x, v, radius):
+    """SSM-VR with a central difference for the directional derivative."""
+    ahead, behind = score(x + radius * v), score(x - radius * v)             # (N,d)
+    middle, slope = 0.5 * (ahead + behind), (ahead - behind) / (2 * radius)
+    return (0.5 * middle.square().sum(1) + (v * slope).sum(1)).mean()  # (SSM.11)
+
+
+def probes(kind, z=None, bits=None):
+    """From standard normal z, or bits of 0 and 1 for signs."""
+    if kind == "rademacher":
+        return 2 * bits - 1                                                  # (SSM.7)
+    return z if kind == "gaussian" else z * (z.shape[-1] / z.square().sum(-1, keepdim=True)).sqrt()  # (SSM.8)
+
+
 def denoising_loss(score, x, z, sigma):
     return 0.5 * (score(x + sigma * z) + z / sigma).square().sum(1).mean()   # (DSM.4)
+
+
+def denoising_vr_loss(score, x, z, sigma):
+    """DSM with the control variate; the same mean."""
+    s, d = score(x + sigma * z), x.shape[1]
+    return (0.5 * s.square().sum(1) + (z * (s - score(x))).sum(1) / sigma).mean() + d / (2 * sigma**2)  # (DSM.13)
 
 
 def tweedie(score, x_noisy, sigma):
@@ -135,13 +209,14 @@ def tweedie(score, x_noisy, sigma):
 
 
 def ncsn_loss(score, x, z, sigma):
-    sigma = torch.as_tensor(sigma, dtype=x.dtype).expand(len(x))
+    sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).expand(len(x))
     column = sigma[:, None]
     return 0.5 * (column * score(x + column * z, sigma) + z).square().sum(1).mean()  # (NCSN.4)
 
 
-def geometric_sigmas(sigma_max, sigma_min, n):
-    return torch.logspace(math.log(sigma_max), math.log(sigma_min), n, base=math.e, dtype=torch.float64)  # (NCSN.1)
+def geometric_sigmas(sigma_max, sigma_min, n, dtype=torch.float64, device=None):
+    exponents = torch.linspace(0, 1, n, dtype=dtype, device=device)
+    return sigma_max * (sigma_min / sigma_max)**exponents                    # (NCSN.1)
 
 
 @torch.no_grad()
@@ -157,11 +232,58 @@ def langevin(score, x, step, noise, temperature=1.0):
 @torch.no_grad()
 def annealed_langevin(score, x, sigmas, step, noise, denoise=False):
     """The same through levels sigmas, descending; noise (levels,steps,N,d)."""
-    sigmas, path = sigmas.tolist(), []
+    path = []
     for sigma, z in zip(sigmas, noise):
         x, part = langevin(lambda x, sigma=sigma: score(x, sigma), x, step * (sigma / sigmas[-1])**2, z)  # (LD.8)
         path.append(part)
     return x + sigma**2 * score(x, sigma) if denoise else x, torch.cat(path)  # (LD.11)
+
+
+@torch.no_grad()
+def reverse_sde(score, x, sigmas, noise):
+    """Euler–Maruyama in σ²; noise (L-1,N,d)."""
+    for sigma, after, z in zip(sigmas, sigmas[1:], noise):
+        lost = sigma**2 - after**2
+        x = x + lost * score(x, sigma) + lost**0.5 * z                       # (SDE.8)
+    return x
+
+
+@torch.no_grad()
+def probability_flow(score, x, sigmas):
+    """dx/dσ = −σ s by Heun's method, up or down."""
+    for sigma, after in pairwise(sigmas):
+        slope = -sigma * score(x, sigma)                                     # (SDE.14)
+        end = -after * score(x + (after - sigma) * slope, after)
+        x = x + 0.5 * (after - sigma) * (slope + end)                        # (SDE.16)
+    return x
+
+
+@torch.no_grad()
+def dpm_solver(score, x, sigmas):
+    """The same flow down, DPM-Solver++(2M)."""
+    last = None
+    for sigma, after in pairwise(sigmas):
+        D, width = x + sigma**2 * score(x, sigma), torch.log(sigma / after)
+        ahead = D if last is None else D + 0.5 * width / last[1] * (D - last[0])  # (SDE.19)
+        x, last = after / sigma * x + (1 - after / sigma) * ahead, (D, width)  # (SDE.18)
+    return x
+
+
+@torch.no_grad()
+def log_likelihood(score, x, sigmas, prior):
+    """log q (N,) at sigmas[-1]: up the flow, with the exact trace, by Runge–Kutta of order 4."""
+    def slope(x, sigma):
+        s, tr = divergence(lambda x: score(x, sigma), x)
+        return -sigma * s, sigma * tr                                        # (SDE.14) (SDE.20)
+    total = 0
+    for sigma, after in pairwise(sigmas.flip(0)):
+        step, middle = after - sigma, 0.5 * (sigma + after)
+        a, A = slope(x, sigma)
+        b, B = slope(x + 0.5 * step * a, middle)
+        c, C = slope(x + 0.5 * step * b, middle)
+        e, E = slope(x + step * c, after)
+        x, total = x + step / 6 * (a + 2 * b + 2 * c + e), total + step / 6 * (A + 2 * B + 2 * C + E)  # (SDE.22)
+    return prior(x) - total                                                  # (SDE.21)
 
 
 def optimiser(net, steps, learning_rate):
@@ -180,6 +302,10 @@ def train_step(loss, net, batch, adam, schedule):
     return value.item()
 
 
+def batch(data, indices):
+    return data[indices]
+
+
 def fisher_divergence(score, target, x):
     return explicit_loss(score, x, target(x))
 
@@ -188,17 +314,23 @@ def relative_error(score, target, x):
     return fisher_divergence(score, target, x) / fisher_divergence(torch.zeros_like, target, x)  # (MET.1)
 
 
+def distances(a, b):
+    return squared_distances(a, b).sqrt()
+
+
 def energy_distance(a, b):
-    return 2 * torch.cdist(a, b).mean() - torch.cdist(a, a).mean() - torch.cdist(b, b).mean()  # (MET.2)
+    return 2 * distances(a, b).mean() - distances(a, a).mean() - distances(b, b).mean()  # (MET.2)
 
 
 def two_sample_test(a, b, permutations):
     pool = torch.cat([a, b])
     w = torch.cat([a.new_full((len(a),), 1 / len(a)), a.new_full((len(b),), -1 / len(b))])
     draws = torch.stack([w, *w[permutations]])
-    D = -((draws @ torch.cdist(pool, pool)) * draws).sum(1)                  # (MET.3)
-    return (D >= D[0]).double().mean()                                       # (MET.4)
+    R = distances(pool, pool)
+    D = -((draws @ R) * draws).sum(1)                                        # (MET.3)
+    tie = 64 * torch.finfo(R.dtype).eps * R.max()                            # rounding parts no ties
+    return (D >= D[0] - tie).to(R.dtype).mean()                              # (MET.4)
 
 
 def mode_weights(x, means):
-    return torch.bincount(torch.cdist(x, means).argmin(1), minlength=len(means)).double() / len(x)
+    return F.one_hot(squared_distances(x, means).argmin(1), len(means)).to(x.dtype).mean(0)

@@ -1,0 +1,123 @@
+"""What others write for a loss, a score or a bandwidth, and the same here: one test a row of the README's table."""
+
+import numpy as np
+import pytest
+from oracles import LINE, random_params, replay
+
+import scoremin as sm
+
+D, SIGMA = 3, 0.5
+RNG = np.random.default_rng(0)
+X, Z, V = RNG.standard_normal((3, 8, D))
+SCORE = sm.MLP(random_params([D, 6, D]))
+RESIDUAL = SCORE(X + SIGMA * Z) + Z / SIGMA                                  # (N,d)
+HERE = sm.denoising_loss(SCORE, X, Z, SIGMA)
+
+
+def close(theirs, ours):
+    assert np.abs(np.asarray(theirs) - ours).max() < 1e-12 * np.abs(ours).max()
+
+
+def test_mean_over_all_entries_without_half_is_2_over_d_of_it():
+    """(DSM.4)"""
+    close(np.mean(RESIDUAL**2) * D / 2, HERE)
+
+
+def test_sum_without_half_is_twice_of_it():
+    """(DSM.4)"""
+    close(np.mean(np.sum(RESIDUAL**2, axis=1)) / 2, HERE)
+
+
+def test_residual_times_sigma_squared_is_sigma_to_the_fourth_of_it():
+    """(DSM.4) ½ E‖σ²s + σz‖²."""
+    close(0.5 * np.mean(np.sum((SIGMA**2 * SCORE(X + SIGMA * Z) + SIGMA * Z)**2, axis=1)) * SIGMA**-4, HERE)
+
+
+def test_unit_probes_want_a_factor_d():
+    """(SSM.4) (SSM.5) On both terms of SSM, on the trace's term alone of SSM-VR."""
+    v = np.sqrt(D) * V / np.sqrt(np.sum(V**2, axis=1, keepdims=True))
+    u, (s, Jv) = v / np.sqrt(D), sm.jvp(SCORE, X, v)
+    Ju = Jv / np.sqrt(D)
+    close(D * np.mean(0.5 * np.sum(u * s, axis=1)**2 + np.sum(u * Ju, axis=1)), sm.sliced_loss(SCORE, X, v))
+    close(np.mean(0.5 * np.sum(s**2, axis=1) + D * np.sum(u * Ju, axis=1)), sm.sliced_vr_loss(SCORE, X, v))
+
+
+def conditional():
+    """A noise-conditional score, a level for each row, and the residuals at them."""
+    score, sigma = sm.NoiseConditionalMLP(random_params([D + 1, 6, D])), np.geomspace(10, 0.01, len(X))
+    return score, sigma, score(X + sigma[:, None] * Z, sigma) + Z / sigma[:, None]
+
+
+def test_likelihood_weighting_is_a_constant_times_the_noise_conditional_loss():
+    """(NCSN.4) g² = dσ²/dt = 2σ² log(σ_max/σ_min), t uniform: log σ uniform."""
+    score, sigma, residual = conditional()
+    t = np.log(sigma / 0.01) / np.log(1000)
+    step = 1e-6
+    g2 = ((0.01 * 1000**(t + step))**2 - (0.01 * 1000**(t - step))**2) / (2 * step)          # (N,) by differences
+    theirs = 0.5 * np.mean(g2 * np.sum(residual**2, axis=1)) / (2 * np.log(1000))
+    assert abs(theirs / sm.ncsn_loss(score, X, Z, sigma) - 1) < 1e-8
+
+
+def test_another_weight_is_a_factor_for_each_level():
+    """(NCSN.3) (NCSN.4) σ²/λ(σ) on each row's loss; λ = 1 here."""
+    score, sigma, residual = conditional()
+    theirs = 0.5 * np.sum(residual**2, axis=1)                               # (N,)  λ = 1
+    close(np.mean(theirs * sigma**2), sm.ncsn_loss(score, X, Z, sigma))
+
+
+def test_noise_prediction_and_denoiser_are_the_score_in_other_units():
+    """(DSM.8) (DSM.9) (DSM.10) ẑ = −σs; D = x̃ + σ²s; and E‖z − ẑ‖² is 2σ² of the loss."""
+    x_noisy = X + SIGMA * Z
+    predicted, denoised = -SIGMA * SCORE(x_noisy), sm.tweedie(SCORE, x_noisy, SIGMA)
+    close(-predicted / SIGMA, SCORE(x_noisy))
+    close((denoised - x_noisy) / SIGMA**2, SCORE(x_noisy))
+    close(np.mean(np.sum((Z - predicted)**2, axis=1)) / (2 * SIGMA**2), HERE)
+
+
+def test_labels_are_indices_into_sigmas():
+    """(NCSN.4) The level itself goes in; the label would be another level."""
+    score, sigmas = sm.NoiseConditionalMLP(random_params([D + 1, 6, D])), sm.geometric_sigmas(4.0, 0.25, 3)
+    labels = np.array([0, 2, 1, 1, 0, 2, 2, 1])
+    each = [0.5 * np.sum((sigmas[k] * score(x[None] + sigmas[k] * z, sigmas[k]) + z)**2)
+            for k, x, z in zip(labels, X, Z)]
+    close(np.mean(each), sm.ncsn_loss(score, X, Z, sigmas[labels]))
+    assert abs(np.mean(each) / sm.ncsn_loss(score, X, Z, labels + 1.0) - 1) > 1e-2
+
+
+def test_signal_to_noise_ratio_is_a_step():
+    """(LD.4) ε = 2(r‖z‖/‖s‖)², x + εs + √(2ε)z, where ‖s‖ = ‖z‖/σ: step = (2rσ)²."""
+    r, z = 0.16, Z[:1]
+    score = lambda x: -z[:, ::-1] / SIGMA                                    # as long as z/σ
+    size = 2 * (r * np.linalg.norm(z) / np.linalg.norm(score(X[:1])))**2
+    theirs = X[:1] + size * score(X[:1]) + np.sqrt(2 * size) * z
+    close(theirs, sm.langevin(score, X[:1], (2 * r * SIGMA)**2, 1, replay([z])))
+
+
+def test_noise_scaled_by_root_T_is_temperature_T():
+    """(LD.5)"""
+    T, step = 0.3, 0.1
+    close(X + step / 2 * SCORE(X) + np.sqrt(T) * np.sqrt(step) * Z, sm.langevin(SCORE, X, step, 1, replay([Z]), T))
+
+
+def test_bandwidth_of_scikit_learn_is_h():
+    """(ESM.5) Its Gaussian kernel is exp(−‖x‖²/2h²), normalised."""
+    kernels = np.exp(-((X[:, None] - V)**2).sum(axis=2) / (2 * 0.7**2)) / (2 * np.pi * 0.7**2)**(D / 2)
+    close(np.log(kernels.mean(axis=1)), sm.kde_log_density(X, V, 0.7))
+
+
+def test_bandwidth_of_scipy_is_a_share_of_the_deviation():
+    """(ESM.5) Its kernels have covariance f² S, S with 1/(n − 1): h = f √S in one dimension."""
+    x, data, f = X[:, :1], V[:, :1], 0.4
+    S = np.cov(data[:, 0])
+    kernels = np.exp(-(x - data[:, 0])**2 / (2 * f**2 * S)) / np.sqrt(2 * np.pi * f**2 * S)
+    close(np.log(kernels.mean(axis=1)), sm.kde_log_density(x, data, f * np.sqrt(S)))
+
+
+@pytest.mark.parametrize("m", [8, 5])
+def test_energy_distance_of_scipy_is_the_root(m):
+    """(MET.2) √(2 ∫(F − G)²) of the two distribution functions, in one dimension."""
+    a, b = LINE.sample(np.random.default_rng(1), 8), V[:m, :1]
+    grid = np.sort(np.concatenate([a, b])[:, 0])
+    F, G = (np.mean(rows <= grid[:-1], axis=0) for rows in (a, b))
+    theirs = np.sqrt(2 * np.sum((F - G)**2 * np.diff(grid)))
+    close(theirs**2, sm.energy_distance(a, b))
