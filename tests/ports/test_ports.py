@@ -12,6 +12,9 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent.parent)]
 
+# Every case is compiled to run once: no optimisation pays for itself.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
+
 import adapters
 import check_port
 from answers import Missing, evaluate, listed
