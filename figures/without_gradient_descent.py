@@ -8,8 +8,8 @@ even one whose bandwidth is chosen by the truth. A network trained by gradient d
 objective on held-out points is least, is better still, and takes much longer. The ridge keeps the least value of the
 objective from falling without end, as early stopping does for the network.
 
-Source: Hyvärinen 2005, 2007 (linear models); Li & Turner 2018 (Stein); Rahimi & Recht 2007 (features); equations of
-scoremin/linear.py.
+Source: Hyvärinen 2007 (linear models); Li & Turner 2018 (Stein); Rahimi & Recht 2007 (features); equations LIN.2,
+LIN.5 and LIN.7.
 Settings: the mixture of the other figures; Gaussian kernel of length 2, 400 random Fourier features of it, ridge
 0.001; kernel form up to 2,000 points; kernel estimate at the best h of eight from 0.2 to 1.2; 2-64-64-2 network,
 at most ten rounds of 300 Adam steps of 256, the best kept, by 1,000 more points. Relative errors on 5,000 points.
@@ -37,13 +37,13 @@ def affine(x):
 
 
 def fourier(rng, m):
-    """m features (N,m) whose inner products are a Gaussian kernel of length LENGTH, on average."""
+    """m random features (N,m) whose inner products are a Gaussian kernel of length LENGTH, on average (LIN.5)."""
     W, b = rng.standard_normal((2, m)) / LENGTH, rng.uniform(0, 2 * np.pi, m)
     return lambda x: (2 / m)**0.5 * np.cos(np.dot(x, W) + b)
 
 
 def kernel_form(x):
-    """s = −ζ/λ + K(·, X)(K + nλI)⁻¹ ζ(X)/λ, with ζ(y) = 1/n Σ_j ∇_{x_j} k(y, x_j), k Gaussian, λ the ridge."""
+    """The score (LIN.7) of a Gaussian kernel, ζ(y) = 1/n Σ_j ∇_{x_j} k(y, x_j)."""
     def kernel(y):
         k = np.exp(-sm.data.squared_distances(y, x) / (2 * LENGTH**2))       # (N,n)
         zeta = (np.sum(k, axis=1, keepdims=True) * y - k @ x) / (len(x) * LENGTH**2)  # (N,2)
