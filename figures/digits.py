@@ -27,7 +27,9 @@ from . import common as c
 
 N_TRAIN, SIGMA_DATA = 1400, 0.54
 SIGMAS = sm.geometric_sigmas(5, 0.1, 10)                   # nine calls, and one of Tweedie's
-COLORS = {"held out": c.DARK, "network": c.BLUE, "exact minimiser": c.RED, "Gaussian fit": c.ORANGE}
+TITLES = {"held out": "real, held out", "Gaussian fit": "Gaussian fit", "network": "network",
+          "exact minimiser": "exact minimiser"}
+COLORS = dict(zip(TITLES, [c.DARK, c.ORANGE, c.BLUE, c.RED]))
 
 
 def split(rng):
@@ -130,10 +132,9 @@ def show(ax, pictures, title, columns=10):
 
 
 def draw(m):
-    fig, (top, (left, right)) = c.rows([4, 2], [2.15, 2.3])
-    titles = ["real, held out", "Gaussian fit", "network", "exact minimiser"]
-    for ax, name, title in zip(top, ["held out", "Gaussian fit", "network", "exact minimiser"], titles):
-        show(ax, m.samples[name][:100], title)
+    fig, (top, (left, right)) = c.rows([4, 2], [2.5, 2.3])
+    for ax, (name, title) in zip(top, TITLES.items()):
+        show(ax, m.samples[name][:100], f"{title}\nclassifiers agree on {100 * m.agreement[name]:.0f} %")
     draw_neighbours(left, m)
     draw_distances(right, m)
     return fig
@@ -153,10 +154,10 @@ def draw_distances(ax, m):
     for name, color in COLORS.items():
         distances = np.sort(m.distances[name])
         ax.step([0, *distances], np.arange(len(distances) + 1) / len(distances), color=color, where="post",
-                label="real, held out" if name == "held out" else name)
+                label=TITLES[name])
     ax.set(title="nearer than this to a training image", xlabel="distance in greys, ‖x − nearest‖",
            ylabel="share of samples", xlim=(-0.5, None), ylim=(0, 1.02))
-    ax.legend(loc="lower right")
+    ax.legend(loc="upper left", bbox_to_anchor=(0.03, 1))
 
 
 def claims(m):
@@ -180,7 +181,7 @@ def claims(m):
         c.measured("network: median distance to the nearest training image over that of real digits",
                    np.median(m.distances["network"]) / median),
         c.measured("held out: median distance to the samples over that to the training images", m.recall / median),
-        *[c.measured(f"{'real' if name == 'held out' else name}: share on which two classifiers agree", share)
+        *[c.measured(f"{TITLES[name]}: share on which two classifiers agree", share)
           for name, share in m.agreement.items() if name != "network"],
         *[c.measured(f"{name}: energy distance to held-out digits, over that of training images", ratio)
           for name, ratio in m.energy.items()],
