@@ -87,6 +87,12 @@ def signs(rng, x):
     return sm.probes(rng, "rademacher", x.shape, x.dtype)
 
 
+# Losses that draw their own randomness, as train wants them; explicit finds the target beside x in each row.
+explicit = lambda score, row, rng: sm.explicit_loss(score, row[:, :2], row[:, 2:])
+implicit = lambda score, x, rng: sm.implicit_loss(score, x)
+sliced_vr = lambda score, x, rng: sm.sliced_vr_loss(score, x, signs(rng, x))
+
+
 def relu_energy(params):
     """EnergyMLP with ReLU; 0·x² spares autograd its warning that the score does not depend on x."""
     def energy(x):

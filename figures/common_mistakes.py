@@ -66,8 +66,8 @@ def unit_probe_loss(score, x, v):
 def annealed_samples(rng, n, budget):
     """Right, noise √step, step ∝ σ, ascending levels: title -> samples, from one wide cloud."""
     start, n_steps = SIGMAS[0] * rng.standard_normal((n, 2)), c.scaled(100, budget, 1)
-    score, titles = lambda x, sigma: NOISY[sigma](x), ("noise √step, not √step$_i$", "step$_i$ ∝ σ, not σ²",
-                                                       "levels ascending")
+    score = lambda x, sigma: NOISY[sigma](x)
+    titles = "noise √step, not √step$_i$", "step$_i$ ∝ σ, not σ²", "levels ascending"
     right = sm.annealed_langevin(score, start, SIGMAS, STEP, n_steps, rng)
     return {"annealed Langevin": right,
             **{title: wrong_annealed(score, start, version, n_steps, rng.standard_normal)
@@ -88,9 +88,8 @@ def fields(rng, data, budget, progress):
     half = c.train(lambda score, x, rng: unit_probe_loss(score, x, sm.probes(rng, "sphere", x.shape, x.dtype)),
                    sm.MLP, c.init(rng, 2, 64, 64, 2), data, rng, budget, progress, steps=1500, learning_rate=3e-3,
                    label="unit probes")
-    flat = c.train(lambda score, x, rng: sm.implicit_loss(score, x),
-                   lambda params: sm.energy_score(c.relu_energy(params)), c.init(rng, 2, 64, 64, 1), data, rng, budget,
-                   progress, steps=500, label="ReLU energy")
+    flat = c.train(c.implicit, lambda params: sm.energy_score(c.relu_energy(params)), c.init(rng, 2, 64, 64, 1), data,
+                   rng, budget, progress, steps=500, label="ReLU energy")
     return {"true score": c.MIXTURE.score, "probes of norm 1": half,
             "KDE at its own points": lambda x: sm.kde_score(x, x, H), "ReLU energy": flat}
 

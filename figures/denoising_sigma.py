@@ -47,12 +47,6 @@ def errors(scores, rng, n):
     return np.array(table).T
 
 
-def control_variate_loss(score, x, z, sigma):
-    """(DSM.13) without its constant: denoising_loss less two terms of known mean."""
-    s = score(x + sigma * z)
-    return np.sum(0.5 * s**2 + z * (s - score(x)) / sigma) / len(x)
-
-
 def gradient_variance(loss, params, batches):
     """Variance over batches (x, z) of the gradient, summed over the parameters."""
     gradient = grad(lambda params, x, z: loss(sm.MLP(params), x, z))
@@ -63,7 +57,7 @@ def noise_of_gradient(params, rng, n_batches, progress):
     """Gradient variances of denoising and of its control variate at NOISE_SIGMAS, and of SSM-VR."""
     batches = [(c.MIXTURE.sample(rng, 64), rng.standard_normal((64, 2))) for _ in range(n_batches)]
     both = [[gradient_variance(partial(loss, sigma=sigma), params, batches)
-             for loss in (sm.denoising_loss, control_variate_loss)]
+             for loss in (sm.denoising_loss, sm.denoising_vr_loss)]
             for sigma in progress(NOISE_SIGMAS, "variance of the gradient")]
     return *np.array(both).T, gradient_variance(sm.sliced_vr_loss, params, batches)
 

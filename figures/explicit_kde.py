@@ -25,15 +25,11 @@ H, BOX = 0.2, 5.0
 BANDWIDTHS = np.geomspace(0.15, 0.6, 7).tolist()
 
 
-def loss(score, row, rng):
-    return sm.explicit_loss(score, row[:, :2], row[:, 2:])
-
-
 def measure(stream, budget, progress):
     rng = stream()
     data = c.MIXTURE.sample(rng, c.scaled(10_000, budget, 100)).astype(np.float32)
     rows = np.hstack([data, sm.kde_score(data, data, H, leave_one_out=True)])  # x and its target, (n,4)  (ESM.6)
-    model = c.train(loss, sm.MLP, c.init(rng, 2, 32, 32, 2), rows, rng, budget, progress, steps=3000)
+    model = c.train(c.explicit, sm.MLP, c.init(rng, 2, 32, 32, 2), rows, rng, budget, progress, steps=3000)
     x = c.MIXTURE.sample(rng, 4000).astype(np.float32)
     kde = lambda x, h=H: sm.kde_score(x.astype(np.float32), data, h)
     relative = lambda score: float(sm.relative_error(score, c.MIXTURE.score, x))

@@ -33,10 +33,6 @@ def true_score(x):
     return sm.GaussianMixture(np.full(240, 1 / 240), means, [0.05**2 * np.eye(2)] * 240).score(x)
 
 
-def loss(score, x, rng):
-    return sm.implicit_loss(score, x)
-
-
 def stein_deviation(score, x):
     """Largest deviation of mean s and mean s xᵀ from 0 and −I, in standard errors (ISM.7)."""
     s, n = score(x.astype(np.float32)).astype(float), len(x)
@@ -47,7 +43,7 @@ def stein_deviation(score, x):
 def measure(stream, budget, progress):
     rng, n, steps = stream(), c.scaled(4000, budget, 100), c.scaled(1000, budget)
     params, data = c.init(rng, 2, 64, 64, 2), sm.swiss_roll(rng, c.scaled(200_000, budget))
-    score = c.train(loss, sm.MLP, params, data, rng, budget, progress, steps=10_000, learning_rate=5e-3)
+    score = c.train(c.implicit, sm.MLP, params, data, rng, budget, progress, steps=10_000, learning_rate=5e-3)
     original = sm.swiss_roll(rng, n).astype(np.float32)
     start = (WIDE * rng.standard_normal((n, 2))).astype(np.float32)
     run = lambda x, label: sm.langevin(score, x, STEP, steps, rng, callback=c.ticker(progress, steps, label))

@@ -34,11 +34,6 @@ def recursion(steps, precisions):
     return np.array(V)
 
 
-def annealed_recursion():
-    steps = np.repeat(STEP * SIGMAS**2 / SIGMAS[-1]**2, STEPS_PER_LEVEL)
-    return recursion(steps, np.repeat(1 / (1 + SIGMAS**2), STEPS_PER_LEVEL))
-
-
 def chains(sampler, score, n, *args):
     """The variance about 0, the true mean, of n chains from N(0, 1): at the start and after each step."""
     x = args[-1].standard_normal((n, 1))
@@ -64,8 +59,10 @@ def measure(stream, budget, progress):
     growth = [chains(sm.langevin, np.negative, n, step, 40, rng) for step in STEPS]
     annealed = chains(sm.annealed_langevin, lambda x, sigma: -x / (1 + sigma**2), 4 * n, SIGMAS, STEP,
                       STEPS_PER_LEVEL, rng)
-    return SimpleNamespace(n=n, stationary=np.array(stationary), growth=growth, annealed=annealed,
-                           exact=annealed_recursion(), completed=steps_until_error(rng, n, 5.0))
+    exact = recursion(np.repeat(STEP * SIGMAS**2 / SIGMAS[-1]**2, STEPS_PER_LEVEL),
+                      np.repeat(1 / (1 + SIGMAS**2), STEPS_PER_LEVEL))
+    return SimpleNamespace(n=n, stationary=np.array(stationary), growth=growth, annealed=annealed, exact=exact,
+                           completed=steps_until_error(rng, n, 5.0))
 
 
 def draw_stationary(ax, measured):

@@ -25,14 +25,10 @@ from . import common as c
 MODES, BOX = sm.GaussianMixture([0.8, 0.2], [[5, 5], [-5, -5]], [np.eye(2)] * 2), 8.0
 
 
-def loss(score, x, rng):
-    return sm.sliced_vr_loss(score, x, c.signs(rng, x))
-
-
 def measure(stream, budget, progress):
     rng = stream()
     params, data = c.init(rng, 2, 128, 128, 2), MODES.sample(rng, c.scaled(200_000, budget))
-    score = c.train(loss, sm.MLP, params, data, rng, budget, progress, steps=10_000, batch_size=128)
+    score = c.train(c.sliced_vr, sm.MLP, params, data, rng, budget, progress, steps=10_000, batch_size=128)
     fresh = MODES.sample(rng, 20_000)
     levels = np.quantile(MODES.log_density(fresh), [0.001, 0.05, 0.5])       # outer, middle, inner contour
     return SimpleNamespace(score=score, fresh=fresh, levels=levels)

@@ -13,9 +13,19 @@ Notation, the same in every chapter (rows are samples, N of them in d dimensions
     params θ       list of (W, b), y = xW + b         x, x_noisy   points (N,d); x̃ = x + σz
     score, s       score function, its value (N,d)    z            standard normal noise (N,d)
     p, q_σ, p_h    density; of noisy data; KDE        v            probes, E vvᵀ = I, (N,d) or (M,N,d)
-    φ, ς           SiLU, sigmoid                      sigma, σ     noise level; sigmas descending
+    φ, ς           SiLU, sigmoid                      sigma, σ     noise level; sigmas σ_1 … σ_L descend
     tr             trace of ∂s/∂x, (N,)               h            KDE bandwidth
-    E, energy      energy (N,); E[·] is a mean        step         Langevin step, x + step/2 s + √step z
+    ∘              product entry by entry             step         Langevin step, x + step/2 s + √step z
+
+E is a mean over what is random, as in E[z] or E‖z‖² = d; an energy is written with its point, E(x).
+Products bind from the tightest: matrix product, then ∘, then a sum. A letter that the field uses twice
+is scoped, and said so at the head of its chapter: L is the number of layers in NET and BP, T a
+temperature in LD, a an activation in NET and BP, a precision in LD and a set of points in MET, m a mean
+in ISM to NCSN, a moment of Adam in FIT and a number of features in LIN, c the data's spread and D a denoiser
+in SDE; C is a constant free of θ. ᵀ is a transpose.
+
+The code of a loss reads as its equation does, by three verbs: mean(a) is E[a], half_square(a) is ½‖a‖²
+and inner(a, b) is aᵀb, of each row.
 
 Read in this order; each file is a chapter, its docstring the derivation, and a comment (ISM.4) in
 the code means "this line computes equation ISM.4":
@@ -25,25 +35,30 @@ the code means "this line computes equation ISM.4":
     derivatives   JVP      directional derivatives and the divergence of any score function
     explicit      ESM      match a known or estimated score
     implicit      ISM      match an unknown score, with the exact trace
-    sliced        SSM      the same with random probes, at a cost free of d
+    linear        LIN      the same as least squares, for models linear in their parameters
+    sliced        SSM      the same with random probes, in two passes whatever d is
     denoising     DSM      learn the score of noisy data by predicting the noise
     ncsn          NCSN     many noise levels, one network
     langevin      LD       sample, at one level or annealed through many
+    sde           SDE      continuous noise: sample in ten calls, and exact likelihoods
     train         FIT      Adam and the training loop
     metrics       MET      distances between scores and between samples
-    backprop      BP       the MLP's derivatives by hand, the fast path under network
+    backprop      BP       engine room: the MLP's derivatives by hand, what autograd records
 
-(checks.py, input validation, has no mathematics.)
+Numbers of equations are names and stay: a later one may stand between earlier ones. checks.py, also engine
+room, says what a public function demands of its arguments; a reader of the mathematics may skip both.
 """
 
-from .data import GaussianMixture, checkerboard, swiss_roll, two_moons
-from .denoising import denoising_loss, tweedie
+from .data import GaussianMixture, checkerboard, standardise, swiss_roll, two_moons
+from .denoising import denoising_loss, denoising_vr_loss, tweedie
 from .derivatives import divergence, jvp
 from .explicit import explicit_loss, kde_log_density, kde_score
 from .implicit import implicit_loss
 from .langevin import annealed_langevin, langevin
+from .linear import linear_score
 from .metrics import energy_distance, fisher_divergence, mode_weights, relative_error, two_sample_test
 from .ncsn import geometric_sigmas, ncsn_loss
 from .network import MLP, EnergyMLP, NoiseConditionalMLP, energy_score, init_mlp
-from .sliced import probes, sliced_loss, sliced_vr_loss
+from .sde import dpm_solver, log_likelihood, probability_flow, reverse_sde
+from .sliced import finite_difference_loss, probes, sliced_loss, sliced_vr_loss
 from .train import fit

@@ -39,7 +39,23 @@ x. For its own derivative, with a field v of the shape of x from outside, use
 
     (BP.10) Σ_N vᵀ∇E(x) = Σ_N J_E v
 
-the right side is the tangent of E along v: (BP.3)–(BP.5) with δ_L = 0, δ̇_L = 1.
+the right side is the tangent of E along v: (BP.3)–(BP.5) with δ_L = 0, δ̇_L = 1. What each objective hands
+over at the output, with N rows and M probes (for an energy, v = −∂ℓ/∂s in (BP.10) with the ∂ℓ/∂s of this list):
+
+    (BP.11) explicit   ∂ℓ/∂s = (s − target)/N      denoising  (s + z/σ)/N at x̃      NCSN  σ(σs + z)/N at x̃
+            implicit   s/N, t = 1/N       SSM-VR  s/N, δ̇_L = v/NM       SSM  Σ_M v(vᵀs)/NM, δ̇_L = v/NM
+
+ISM and SSM on an energy, s = −∇E, need the third derivative of E: their trace is −Σ_j e_jᵀ∂²E e_j, and
+vᵀJv = −vᵀ∂²E v. There is no rule for it here (autograd's own operations do it), but a port may need it. For
+directions p and q, with subscripts for tangents along them, ä and ÿ second derivatives along both,
+
+    (BP.12) ä_l = φ'' ∘ ẏ_p ∘ ẏ_q + φ' ∘ ÿ_l,   ÿ_l = ä_{l−1} W_l,   ä_0 = 0,   pᵀ∂²E q = ÿ_L
+
+and back, from δ_pq = ∂ℓ/∂ÿ_L and zeros, writing ḡ = δ W_{l+1}ᵀ of the layer above for each of the four adjoints,
+
+    (BP.13) δ_pq = φ' ∘ ḡ_pq,   δ_p = φ' ∘ ḡ_p + φ'' ∘ ẏ_q ∘ ḡ_pq,   δ_q = φ' ∘ ḡ_q + φ'' ∘ ẏ_p ∘ ḡ_pq
+            δ = φ' ∘ ḡ + φ'' ∘ (ẏ_p ∘ ḡ_p + ẏ_q ∘ ḡ_q + ÿ ∘ ḡ_pq) + φ''' ∘ ẏ_p ∘ ẏ_q ∘ ḡ_pq
+    (BP.14) ∂ℓ/∂W_l = a_{l−1}ᵀδ + ȧ_pᵀδ_p + ȧ_qᵀδ_q + äᵀδ_pq,   φ''' = (1 − ς)(2φ'' − φ') − ς(1 − ς)(2φ' − a)
 
 The forward pass fills a tape, the backward pass reads it. Where nothing is traced there is no tape, and
 rows go through the network in blocks that stay in the cache. Where autograd differentiates in x, or a
@@ -194,15 +210,16 @@ def times(a, W):
     return np.dot(a, W) if a.ndim == 2 else a @ W
 
 
+@np.errstate(over="ignore")  # e^−y may be infinite, and ς is 0 then
 def forward(params, x):
     """s, and the tape for the way back."""
     inputs, rests, slopes = [x], [], []
     for W, b in params[:-1]:
         y = np.dot(inputs[-1], W)
         y += b                                                               # (N,k)  (BP.1)
-        gate = np.tanh(0.5 * y)
+        gate = np.exp(-y)
         gate += 1
-        gate *= 0.5
+        np.reciprocal(gate, out=gate)
         inputs.append(y * gate)                                              # (N,k)  (BP.1)
         rests.append(1 - gate)
         gate += inputs[-1] * rests[-1]
@@ -312,9 +329,9 @@ def distances(a, b):
     (d + 4)(‖a‖ + ‖b‖)² ulp in the square. Pairs for which that is more than 10⁻¹⁰ of it are taken by differences."""
     if a.shape[1] <= 16:
         return np.sqrt(sum((a[:, j:j + 1] - b[:, j])**2 for j in range(a.shape[1])))
-    a, b = a - b.mean(axis=0), b - b.mean(axis=0)
-    size_a, size_b = np.sqrt(np.einsum("nd,nd->n", a, a)), np.sqrt(np.einsum("nd,nd->n", b, b))
-    R = (size_a**2)[:, None] - 2 * np.dot(a, b.T) + size_b**2                # (N,M)
+    p, q = a - b.mean(axis=0), b - b.mean(axis=0)
+    size_a, size_b = np.sqrt(np.einsum("nd,nd->n", p, p)), np.sqrt(np.einsum("nd,nd->n", q, q))
+    R = (size_a**2)[:, None] - 2 * np.dot(p, q.T) + size_b**2                # (N,M)
     error = (a.shape[1] + 4) * np.finfo(float).eps * (size_a[:, None] + size_b)**2
     for n, m in zip(*np.nonzero(~(error < 1e-10 * R))):
         R[n, m] = np.sum((a[n] - b[m])**2)

@@ -36,8 +36,11 @@ def described(x):
     """A short word on x for an error message."""
     if isinstance(x, (np.ndarray, np.generic)):
         return f"an array of {x.dtype} of shape {x.shape}"
-    text = repr(x)
-    return text if len(text) < 60 else f"a {type(x).__name__}"
+    try:
+        text = repr(x)
+    except Exception:  # integers of thousands of digits, classes with a fault of their own
+        text = ""
+    return text if 0 < len(text) < 60 else f"one {type(x).__name__}"
 
 
 def real(name, x):
@@ -49,7 +52,7 @@ def real(name, x):
         if a.dtype.kind == "O" and a.size and all(isinstance(e, numbers.Real) for e in a.flat):
             a = a.astype(float)
     except Exception as error:  # ragged lists, tensors that ask for a gradient, integers beyond floats
-        raise TypeError(f"{name} is {described(x)}, no array of numbers: {error}") from None
+        raise TypeError(f"{name} is {described(x)}; want an array of real numbers ({error})") from None
     if a.dtype.kind not in "biuf":
         raise TypeError(f"{name} is {described(x)}; want an array of real numbers")
     if masked:
@@ -74,8 +77,10 @@ def floats(name, x, dtype=None):
 
 def in_precision(a, dtype):
     """a in this dtype, where it may become infinite without a warning."""
+    if getval(a).dtype == dtype:
+        return a
     with np.errstate(over="ignore"):
-        return a if a.dtype == dtype else cast(a, dtype)
+        return cast(a, dtype)
 
 
 def points(name, x, width=None, dtype=None):
@@ -99,16 +104,15 @@ def same_rows(name, a, x, stacked=False):
 def untraced(name, x):
     """x, if autograd does not trace it."""
     if isinstance(x, Box):
-        raise TypeError(f"{name} is traced by autograd; this function has no derivative in {name}")
+        raise TypeError(f"{name} is traced by autograd; want plain numbers: this function has no derivative in {name}")
     return x
 
 
 def value_at(f, x, *sigma, name="score", shape=None):
     """f(x, *sigma), a float array of x's shape, or of the given one, in x's dtype. f sees x read-only."""
-    if not callable(f):
-        raise TypeError(f"{name} is {described(f)}; want a function")
     try:
-        s = f(*(frozen(a) for a in (x, *sigma)))
+        with np.errstate(all="ignore"):  # what is not finite is an error below
+            s = function(name, f)(*(frozen(a) for a in (x, *sigma)))
     except (TypeError, ValueError, AttributeError) as error:
         if "read-only" in str(error):
             raise ValueError(f"{name} writes into its argument; it must leave x as it is") from error
@@ -146,9 +150,9 @@ def like(name, s, shape, dtype):
                         f"write it with autograd.numpy")
     if a.dtype.kind != "f" or np.ma.isMaskedArray(a):
         raise TypeError(f"{name} is {described(a)}{' with a mask' * np.ma.isMaskedArray(a)}; want floats")
-    if a.shape != shape:
+    if a.ndim != len(shape) or any(want not in (None, size) for size, want in zip(a.shape, shape)):
         raise ValueError(f"{name} has shape {a.shape}; want {shape}" + ", that of x" * (len(shape) == 2))
-    s = in_precision(s, dtype)
+    s = in_precision(s if isinstance(s, Box) else np.asarray(s), dtype)
     if not finite(getval(s)):
         raise FloatingPointError(f"{name} holds NaN or infinity at finite x")
     return s
@@ -163,9 +167,13 @@ def pair(name, value):
 
 def result(name, value):
     """value, a number or an array, if it is finite."""
-    if not finite(np.asarray(getval(value))):
-        raise FloatingPointError(f"{name} is not finite: the inputs are too large, or too far apart, for {value.dtype}")
+    for a in value if isinstance(value, tuple) else (value,):
+        if not finite(np.asarray(getval(a))):
+            raise FloatingPointError(f"{name} is not finite: the inputs are too large, or too far apart, for {a.dtype}")
     return value
+
+
+quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # for what is checked for NaN and infinity after
 
 
 def in_range(f):
@@ -173,7 +181,7 @@ def in_range(f):
     @wraps(f)
     def checked(*args, **options):
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            return result(f.__name__, f(*args, **options))
+            return result(f.__qualname__, f(*args, **options))
     return checked
 
 
@@ -183,15 +191,16 @@ def parameters(params):
     if not isinstance(layers, (list, tuple)) or not layers:
         raise TypeError(f"params is {described(layers)}; want a list of (W (in, out), b (out,))")
     for l, layer in enumerate(layers):
-        if not isinstance(getval(layer), (list, tuple)) or len(layer) != 2:
-            raise TypeError(f"params[{l}] is {described(getval(layer))}; want (W (in, out), b (out,))")
-        W, b = (getval(a) for a in layer)
-        for name, a in (("W", W), ("b", b)):
-            if not isinstance(a, np.ndarray) or a.dtype not in FLOATS or np.ma.isMaskedArray(a):
-                raise TypeError(f"{name} of params[{l}] is {described(a)}; want an array of float32 or float64")
+        layer = getval(layer)
+        if not isinstance(layer, (list, tuple)) or len(layer) != 2:
+            raise TypeError(f"params[{l}] is {described(layer)}; want (W (in, out), b (out,))")
+        W, b = getval(layer[0]), getval(layer[1])
+        for a in (W, b):
+            if type(a) not in (np.ndarray, np.memmap) or a.dtype not in LIMITS:  # no matrix, no mask
+                raise TypeError(f"params[{l}] holds {described(a)}; want arrays W and b of float32 or float64")
         if W.ndim != 2 or 0 in W.shape or b.shape != W.shape[1:] or W.shape[0] != (width or W.shape[0]):
             raise ValueError(f"params[{l}] has shapes {W.shape} and {b.shape}; want ({width or 'in'}, out) and (out,)")
-        if not (finite(W) and finite(b)):
+        if not isinstance(params, Box) and not (finite(W) and finite(b)):  # in training the loss would show it
             raise ValueError(f"params[{l}] holds NaN or infinity; want finite numbers")
         width = W.shape[1]
     return getval(getval(layers[0])[0]).shape[0], width
@@ -204,16 +213,17 @@ def number(name, value, wanted):
     if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim):
         raise ValueError(f"{name} is {described(value)}; want {wanted}")
     value = value[()] if isinstance(value, np.ndarray) else value
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} is {described(value)}; want {wanted}")
-    return value.item() if isinstance(value, np.generic) else value
+    return value
 
 
 def positive(name, value, dtype=np.float64):
     """value as a Python float > 0 whose square is a number of dtype too; it leaves the dtype of arrays alone."""
     value, (least, most) = number(name, value, "one finite number > 0"), LIMITS[np.dtype(dtype)]
     if not least**0.5 < value < most**0.5:
-        raise ValueError(f"{name} is {value!r}; want one finite number > 0, its square within {np.dtype(dtype)}")
+        raise ValueError(f"{name} is {described(value)}; want one finite number > 0, also squared in {np.dtype(dtype)}")
     return float(value)
 
 
@@ -225,9 +235,37 @@ def nonnegative(name, value):
 def whole(name, value, least=1):
     """value, a whole number >= least."""
     value = number(name, value, f"a whole number >= {least}")
-    if not math.isfinite(value) or value != int(value) or value < least:
-        raise ValueError(f"{name} is {value!r}; want a whole number >= {least}")
+    if not least <= value < 2**53 or value != int(value):
+        raise ValueError(f"{name} is {described(value)}; want a whole number >= {least}, below 2**53")
     return int(value)
+
+
+def wholes(name, values):
+    """values, a list, tuple or array of whole numbers >= 1, as a tuple."""
+    if not isinstance(values, (list, tuple, np.ndarray)) or (isinstance(values, np.ndarray) and values.ndim != 1):
+        raise TypeError(f"{name} is {described(values)}; want a list or tuple of whole numbers")
+    return tuple(whole(f"{name}[{i}]", n) for i, n in enumerate(values))
+
+
+def flag(name, value):
+    """value, True or False, which 1 and 0 may stand for."""
+    if not isinstance(value, (int, np.bool_)) or value not in (0, 1):
+        raise TypeError(f"{name} is {described(value)}; want True or False")
+    return bool(value)
+
+
+def float_type(dtype):
+    """dtype, float32 or float64."""
+    if not isinstance(dtype, (type, np.dtype)) or dtype not in FLOATS:
+        raise TypeError(f"dtype is {described(dtype)}; want numpy.float32 or numpy.float64")
+    return dtype
+
+
+def function(name, f):
+    """f, something to call."""
+    if not callable(f):
+        raise TypeError(f"{name} is {described(f)}; want a function")
+    return f
 
 
 def generator(rng):
@@ -275,11 +313,19 @@ def unbroken(moved, x, i, step):
     return moved
 
 
+def iterator(progress, steps):
+    """The iterator over steps, wrapped by progress where it is not None."""
+    wrapped = steps if progress is None else function("progress", progress)(steps)
+    if not hasattr(wrapped, "__iter__"):
+        raise TypeError(f"progress returned {described(wrapped)}; want an iterator over the steps it was given")
+    return iter(wrapped)
+
+
 def loss_value(value):
     """value, of a loss that autograd traces, if it is one finite float."""
-    if not isinstance(value, Box):
-        raise TypeError(f"loss(params, x, rng) is {described(value)} and does not depend on params by operations that "
-                        f"autograd sees; write it with autograd.numpy")
+    if not isinstance(value, Box) or getattr(getval(value), "dtype", None) not in FLOATS:
+        raise TypeError(f"loss(params, x, rng) is {described(getval(value))}, or is not seen to depend on params; want "
+                        f"one float that does, written with autograd.numpy")
     if np.shape(value):
         raise ValueError(f"loss(params, x, rng) has shape {np.shape(value)}; want one number, such as a mean over rows")
     if not math.isfinite(getval(value)):

@@ -27,13 +27,16 @@ taken after subtracting the largest exponent:
 
     (MIX.7)  log Σ_k exp c_k = c + log Σ_k exp(c_k − c),   c = max_k c_k
 
-This holds for any c, so c counts as a constant when differentiating.
+This holds for any c, so c counts as a constant when differentiating. Data of any scale are standardised
+before training: with x = shift + scale·u, column by column, the density of x is that of u over Π scale, and
+
+    (MIX.8)  u = (x − shift)/scale,   ∇log p_x(x) = ∇log p_u(u)/scale
 """
 
 import autograd.numpy as np
 from autograd.extend import notrace_primitive
 
-from .checks import floats, generator, in_precision, in_range, nonnegative, points, positive, whole
+from .checks import floats, generator, in_precision, in_range, nonnegative, points, positive, untraced, whole
 
 
 def squared_distances(a, b):
@@ -103,8 +106,8 @@ class GaussianMixture:
 
 def covariances(covs, K, d):
     """covs (K,d,d) as they are, if each is symmetric and positive definite to more than rounding, in its own scale."""
-    covs = floats("covs", covs, np.float64)
-    if covs.shape != (K, d, d) or not (np.einsum("kii->ki", covs) > 0).all():
+    covs = floats("covs", untraced("covs", covs), np.float64)
+    if covs.shape != (K, d, d) or not (np.einsum("kii->ki", covs) > np.finfo(float).tiny).all():
         raise ValueError(f"covs have shape {covs.shape}; want ({K}, {d}, {d}), variances > 0")
     deviations = np.sqrt(np.einsum("kii->ki", covs))                         # (K,d)
     correlations = covs / (deviations[:, :, None] * deviations[:, None, :])  # (K,d,d)
@@ -114,6 +117,17 @@ def covariances(covs, K, d):
     if not (least > 4 * d * np.finfo(float).eps).all():
         raise ValueError(f"covs have correlations with least eigenvalues {least}; want all > 0 beyond rounding")
     return covs
+
+
+def standardise(data):
+    """u (n,d) of mean 0 and deviation 1 in each column, shift (d,) and scale (d,): data = shift + scale·u.
+
+    The score of the data is that of u over scale (MIX.8). Raises ValueError where a column is constant."""
+    data = points("data", untraced("data", data))
+    shift, scale = data.mean(axis=0), data.std(axis=0)                       # (d,) (d,)
+    if not (np.ptp(data, axis=0) > 0).all():
+        raise ValueError(f"data is constant in columns {np.flatnonzero(np.ptp(data, axis=0) == 0)}; take them out")
+    return (data - shift) / scale, shift, scale                              # (n,d) (d,) (d,)  (MIX.8)
 
 
 def swiss_roll(rng, n, noise=0.5):

@@ -33,10 +33,26 @@ with (DSM.3) for z, to get Tweedie's formula, and read s as a predictor of the n
     (DSM.9)  σ² J_DSM = ½ E ‖z − ẑ‖²
     (DSM.10) ẑ(x̃) = −σ s(x̃)
 
+Differentiate (DSM.3) once more. The gradient of the weights p(x|x̃) is p(x|x̃) times ∇_x̃ log p(x|x̃) =
+(x − x̃)/σ² − ∇log q_σ, so the Jacobian of E[x|x̃] is Cov[x|x̃]/σ²; by (DSM.8) it is I + σ² ∂²log q_σ. Hence
+
+    (DSM.16) Cov[x | x̃] = σ²I + σ⁴ ∂²log q_σ/∂x̃∂x̃ᵀ
+
 DDPM shrinks the data while it adds noise, x_t = √ᾱ x + √(1−ᾱ) z, and trains ẑ_t(x_t) on E‖z − ẑ_t(x_t)‖². That
 is twice (DSM.9) at one level in other variables, with ẑ_t(x_t) = ẑ(x̃), and q_t the density of x_t:
 
     (DSM.15) x̃ = x_t/√ᾱ,   σ² = (1 − ᾱ)/ᾱ,   ∇log q_t(x_t) = s(x̃)/√ᾱ = −ẑ(x̃)/√(1−ᾱ)
+
+For small σ, Taylor under the integral (DSM.1) gives q_σ = p + ½σ²Δp + O(σ⁴), as E z = 0 and E zzᵀ = I. Take
+the logarithm and then the gradient:
+
+    (DSM.17) ∇log q_σ = ∇log p + ½σ² ∇(Δp/p) + O(σ⁴),   so that DSM → ESM as σ → 0
+
+And matching noisy scores at all σ matches densities. As ∂p_σ/∂σ² = ½Δp_σ and likewise for another density q_σ,
+KL = ∫ p_σ log(p_σ/q_σ) changes by ½∫ Δp log(p/q) − ½∫ (p/q) Δq. By parts, with b = ∇log p − ∇log q, this is
+−½∫ p ∇log pᵀb + ½∫ p ∇log qᵀb, that is
+
+    (DSM.18) d KL(p_σ‖q_σ)/dσ² = −½ E_{p_σ} ‖∇log p_σ − ∇log q_σ‖²   (de Bruijn)
 
 For a linear score s = −A(x̃ − m), and data of mean μ and covariance S (1/n), as in (ISM.8),
 
@@ -50,22 +66,34 @@ which is free of θ and disturbs the loss alone; the middle term gives the gradi
 order 1/σ². Of it the part zᵀs(x)/σ, s at the clean point, has the known mean 0. Taking that out (a
 control variate), and the last term, leaves the same mean gradient and, as σ → 0, SSM-VR with Gaussian probes:
 
-    (DSM.13) ½‖s(x̃)‖² + zᵀ(s(x̃) − s(x))/σ  →  ½‖s‖² + zᵀ ∂s/∂x z
+    (DSM.13) ½‖s(x̃)‖² + zᵀ(s(x̃) − s(x))/σ  →  ½‖s‖² + zᵀ ∂s/∂x z,   + d/2σ² for the mean of (DSM.4)
 
 Cost: one network pass. Sources: Vincent 2011, eq. 11 and appendix; Robbins 1956, Efron 2011
-(Tweedie); Ho et al. 2020, eq. 14; Wang et al. 2020 (control variate).
+(Tweedie); Ho et al. 2020, eq. 14; Wang et al. 2020 (control variate); Lyu 2009 (DSM.18).
 """
 
-from .backprop import half_square, mean
-from .checks import in_range, points, positive, same_rows, value_at
+from .backprop import half_square, inner, mean
+from .checks import in_range, points, positive, quiet, same_rows, value_at
 
 
+@quiet
 def denoising_loss(score, x, z, sigma):
     """½ E‖s(x + σz) + z/σ‖², a scalar. z (N,d) standard normal, sigma one number > 0."""
     x = points("x", x)
     z, sigma = same_rows("z", z, x), positive("sigma", sigma, x.dtype)
     s = value_at(score, x + sigma * z)                                       # (N,d)
     return mean(half_square(s + z / sigma))                                  # ()  (DSM.4)
+
+
+@quiet
+def denoising_vr_loss(score, x, z, sigma):
+    """A loss of the mean of denoising_loss and, by the control variate of (DSM.13), of low variance at small sigma.
+
+    z (N,d) standard normal, sigma one number > 0. Two passes of the score."""
+    x = points("x", x)
+    d, z, sigma = x.shape[1], same_rows("z", z, x), positive("sigma", sigma, x.dtype)
+    s, clean = value_at(score, x + sigma * z), value_at(score, x)            # (N,d) (N,d)
+    return mean(half_square(s) + inner(z, s - clean) / sigma) + d / (2 * sigma**2)  # ()  (DSM.13)
 
 
 @in_range

@@ -22,7 +22,7 @@ Plain numpy inside it hides operations from autograd; where that can be seen, Ty
 import autograd.numpy as np
 from autograd import make_jvp
 
-from .checks import like, pair, points, same_rows, value_at
+from .checks import frozen, function, like, pair, points, quiet, same_rows, value_at
 
 
 def along(f, x, v):
@@ -34,22 +34,27 @@ def along(f, x, v):
     return s[0], np.stack(Jv)                                                # (N,d) (M,N,d)
 
 
+@quiet
 def jvp(score, x, v):
     """s(x) (N,d) and Jv, shaped like v: one direction a row (N,d), or M of them (M,N,d)."""
     x = points("x", x)
     v = same_rows("v", v, x, stacked=True)
     if hasattr(score, "jvp"):
-        s, Jv = pair("score.jvp(x, v)", score.jvp(x, v))
+        s, Jv = pair("score.jvp(x, v)", function("score.jvp", score.jvp)(frozen(x), frozen(v)))
     else:
         s, Jv = along(lambda x: value_at(score, x), x, v)
-    return like("score(x)", s, x.shape, x.dtype), like("Jv", Jv, v.shape, x.dtype)
+    return like("score(x)", s, x.shape, x.dtype), like("score's Jv", Jv, v.shape, x.dtype)
 
 
+@quiet
 def divergence(score, x):
     """s(x) (N,d) and the exact trace of its Jacobian (N,)."""
     x = points("x", x)
-    s, tr = pair("score.divergence(x)", score.divergence(x)) if hasattr(score, "divergence") else trace(score, x)
-    return like("score(x)", s, x.shape, x.dtype), like("the trace", tr, x.shape[:1], x.dtype)
+    if hasattr(score, "divergence"):
+        s, tr = pair("score.divergence(x)", function("score.divergence", score.divergence)(frozen(x)))
+    else:
+        s, tr = trace(score, x)
+    return like("score(x)", s, x.shape, x.dtype), like("score's trace", tr, x.shape[:1], x.dtype)
 
 
 def trace(score, x):

@@ -24,17 +24,24 @@ normaliser (2πh²)^{d/2} is the same in every kernel, so it cancels in the weig
     (ESM.4)  ∇log p_h(x) = Σ_i w_i (x_i − x)/h²                           the mean shift over h²
     (ESM.5)  log p_h(x) = log Σ_i exp(−‖x−x_i‖²/2h²) − log n − (d/2) log 2πh²
 
-At a data point, x = x_j, the point's own kernel is the largest and pulls nothing. Writing
-w_j = 1/(1 + r) with r = Σ_{i≠j} exp(−‖x_j−x_i‖²/2h²), and w'_i for the weights without point j,
+Its Jacobian is (MIX.5) with r_i = w_i, u_i = (x_i − x)/h² and Σ_i = h²I. At a data point, x = x_j, the
+point's own kernel is the largest and pulls nothing. Writing w_j = 1/(1 + r) with
+r = Σ_{i≠j} exp(−‖x_j−x_i‖²/2h²), and w'_i for the weights without point j,
 
     (ESM.6)  ∇log p_h(x_j) = r/(1 + r) · Σ_{i≠j} w'_i (x_i − x_j)/h²
 
 so between distinct points the score shrinks to 0 as h → 0. When x is the data, leave one out, which
-is the second factor alone. Even so, fitting at the data is an objective of its own,
+is the second factor alone. The density too is overrated at x_j by its own kernel. Left out,
+
+    (ESM.9)  log p_h^{(j)}(x_j) = log Σ_{i≠j} exp(−‖x_j−x_i‖²/2h²) − log(n − 1) − (d/2) log 2πh²
+
+has a mean over j that estimates E_p log p_h: the h of its maximum is a bandwidth chosen by the data.
+Even so, fitting at the data is an objective of its own,
 
     (ESM.8)  ½ 1/n Σ_j ‖s_θ(x_j) − ∇log p_h(x_j)‖²,   not ½ E_{x~p_h} ‖s_θ(x) − ∇log p_h(x)‖²
 
-whose x are x_j + hz: their gradients differ by half and more. The second is denoising (DSM.7).
+whose x are x_j + hz. On two points ±1 the best s = −ax has a = (1 − tanh h⁻²)/h² in the first, a = 2/h²
+where one is left out, and a = 1/(1 + h²) in the second. The second is denoising (DSM.7).
 
 Cost: a network pass for the loss, N·n kernels for the target. Fails: p_h is p blurred by h (in
 expectation q_h of DSM.1), a bias of order h²; less blur means more noise, hopeless in high d.
@@ -45,12 +52,13 @@ Wenliang & Kanagawa 2020 (ESM.7).
 import autograd.numpy as np
 
 from .backprop import half_square, mean
-from .checks import in_range, points, positive, same_rows, value_at
+from .checks import flag, in_range, points, positive, quiet, same_rows, value_at
 from .data import log_sum_exp, row_max
 
 BLOCK = 2**17  # kernel values held at once, in each coordinate: 1 MiB in float64
 
 
+@quiet
 def explicit_loss(score, x, target):
     """½ E‖s(x) − target‖², a scalar. target (N,d) holds the values of the score to match."""
     x = points("x", x)
@@ -77,7 +85,7 @@ def _kde_arguments(x, data, h, leave_one_out):
     """x, data and h, checked. leave_one_out wants x to be data itself."""
     x = points("x", x)
     data = points("data", data, x.shape[1], x.dtype)
-    if leave_one_out and (len(data) < 2 or not np.array_equal(x, data)):
+    if flag("leave_one_out", leave_one_out) and (len(data) < 2 or not np.array_equal(x, data)):
         raise ValueError(f"leave_one_out wants x to be data itself, at least 2 rows; shapes {x.shape}, {data.shape}")
     return x, data, positive("h", h, x.dtype)
 
@@ -91,7 +99,7 @@ def kde_log_density(x, data, h, leave_one_out=False):
     n, d = len(data) - leave_one_out, data.shape[1]
     log_norm = float(np.log(n) + 0.5 * d * np.log(2 * np.pi * h**2))
     a = np.concatenate([log_sum_exp(a) for _, a in _kernels(x, data, h, leave_one_out)])  # (N,)
-    return a - log_norm                                                      # (N,)  (ESM.5)
+    return a - log_norm                                                      # (N,)  (ESM.5) (ESM.9)
 
 
 @in_range

@@ -26,6 +26,14 @@ E[∂_j log p] = 0 and E[x_i ∂_j log p] = −[i = j], a check for any learned 
 
     (ISM.7)  E_p[∇log p] = 0,   E_p[∇log p(x) xᵀ] = −I
 
+They are Stein's identity for s = ∇log p and a matrix field A(x), (∇·A)_i = Σ_j ∂A_ij/∂x_j, with pA → 0 far out,
+
+    (ISM.16) E_p[A(x) ∇log p(x) + ∇·A(x)] = 0
+
+at A constant and A = x_i I. In one dimension, by hand: s = −a(x − m) has J_ISM = ½a²E(x − m)² − a, so
+
+    (ISM.15) m = E x and a = 1/Var x (1/n): the score of the Gaussian with the data's mean and variance
+
 For a linear score s(x) = −A(x − m), m a parameter, on data of mean μ and covariance S (1/n, not 1/(n−1)),
 
     (ISM.8)  J_ISM = ½ tr(A S Aᵀ) + ½‖A(μ − m)‖² − tr A,   least at A = S⁻¹, m = μ, if S⁻¹ exists
@@ -66,9 +74,11 @@ at the cost of an estimator, too.) Sources: Hyvärinen 2005, theorem 1 and secti
 """
 
 from .backprop import half_square, mean
+from .checks import quiet
 from .derivatives import divergence
 
 
+@quiet
 def implicit_loss(score, x):
     """E[½‖s‖² + tr ∂s/∂x], a scalar, with the exact trace."""
     s, tr = divergence(score, x)                                             # (N,d) (N,)

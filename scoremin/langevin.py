@@ -58,6 +58,8 @@ Song & Ermon 2019, algorithm 1; Jolicoeur-Martineau et al. 2021 (denoise).
 from .checks import (
     chain_step,
     descending,
+    flag,
+    function,
     generator,
     nonnegative,
     points,
@@ -82,8 +84,8 @@ def langevin(score, x, step, n_steps, rng, temperature=1.0, callback=None):
             s, last = value_at(score, x), x                                  # (N,d) (N,d)
             x = x + 0.5 * step * s + noise * z                               # (N,d)  (LD.3) (LD.5)
         unbroken(x, last, i, step)
-        if callback:
-            callback(i, x.copy())
+        if callback is not None:
+            function("callback", callback)(i, x.copy())
     return x
 
 
@@ -94,10 +96,10 @@ def annealed_langevin(score, x, sigmas, step, n_steps, rng, denoise=False, callb
     callback(i, x) counts through all L·n_steps steps. Raises as langevin does, with the level."""
     sigmas, step, n_steps = descending("sigmas", sigmas), positive("step", step), whole("n_steps", n_steps, least=0)
     for i, sigma in enumerate(sigmas):
-        record = callback and (lambda k, x, i=i: callback(i * n_steps + k, x))
+        record = None if callback is None else lambda k, x, i=i: function("callback", callback)(i * n_steps + k, x)
         step_i = step * sigma**2 / sigmas[-1]**2                             # (LD.8)
         try:
             x = langevin(lambda x, sigma=sigma: value_at(score, x, sigma), x, step_i, n_steps, rng, callback=record)
         except FloatingPointError as error:
             raise FloatingPointError(f"at level {i}, sigma = {sigma:.3g}: {error}") from None
-    return x + sigma**2 * value_at(score, x, sigma) if denoise else x        # (N,d)  (LD.11)
+    return x + sigma**2 * value_at(score, x, sigma) if flag("denoise", denoise) else x        # (N,d)  (LD.11)

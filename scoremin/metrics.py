@@ -22,7 +22,8 @@ real. With weights w = 1/n on rows of a and −1/m on those of b, and R the matr
     (MET.3)  ED(a, b) = −wᵀ R w
 
 If a and b have one law, permuting w changes nothing in distribution, and the rank of ED among B random
-permutations w_1 … w_B is a p-value, P(p-value ≤ α) ≤ α for every n and m, ties counting against rejection:
+permutations w_1 … w_B is a p-value, P(p-value ≤ α) ≤ α for every n and m, ties (to 10⁻¹² max R, the
+rounding of the sums) counting against rejection:
 
     (MET.4)  p-value = (1 + #{k: −w_kᵀRw_k ≥ ED}) / (B + 1)
 

@@ -42,9 +42,10 @@ Sources: Song & Ermon 2019, eq. 5, 6; Song & Ermon 2020 (choice of levels).
 import numpy as np
 
 from .backprop import half_square, mean
-from .checks import noise_levels, points, positive, same_rows, value_at, whole
+from .checks import noise_levels, points, positive, quiet, same_rows, value_at, whole
 
 
+@quiet
 def ncsn_loss(score, x, z, sigma):
     """½ E σ²‖s(x + σz, σ) + z/σ‖², a scalar. score(x, sigma) with sigma (N,), one level a row."""
     x = points("x", x)
@@ -56,6 +57,6 @@ def ncsn_loss(score, x, z, sigma):
 def geometric_sigmas(sigma_max, sigma_min, n):
     """n noise levels (n,) from sigma_max down to sigma_min in equal ratios."""
     sigma_max, sigma_min, n = positive("sigma_max", sigma_max), positive("sigma_min", sigma_min), whole("n", n, 2)
-    if not sigma_max > sigma_min:
-        raise ValueError(f"sigma_max is {sigma_max}, sigma_min {sigma_min}; want sigma_max > sigma_min")
+    if not sigma_max > sigma_min * (1 + 4e-16 * n):
+        raise ValueError(f"sigma_max is {sigma_max}, sigma_min {sigma_min}; want sigma_max > sigma_min, {n} levels apart")
     return np.geomspace(sigma_max, sigma_min, n)                             # (n,)  (NCSN.1)

@@ -4,12 +4,12 @@ Rows are samples; W_l is (in, out), l = 1 … L counts layers in this chapter an
 activation φ = SiLU,
 
     (NET.1)  a_0 = x,   y_l = a_{l−1} W_l + b_l,   a_l = φ(y_l) for l < L,   f(x) = y_L
-    (NET.2)  φ(y) = y ς(y),   ς(y) = 1/(1 + e^−y) = ½(1 + tanh(y/2))
+    (NET.2)  φ(y) = y ς(y),   ς(y) = 1/(1 + e^−y)
     (NET.3)  ς' = ς(1 − ς),   φ' = ς(1 + y(1 − ς))
 
-φ must be smooth: ISM and SSM train on φ', so their gradient needs φ'', and ReLU has none (ISM.11). The
-tanh form cannot overflow, and since ς' is a polynomial in ς, derivatives of every order stay finite at
-any y; autograd's own rule for tanh divides by cosh², and its second derivative gives NaN.
+φ must be smooth: ISM and SSM train on φ', so their gradient needs φ'', and ReLU has none (ISM.11).
+Where e^−y overflows ς is 0, as it should be; and since ς' is a polynomial in ς, derivatives of every
+order stay finite at any y.
 
 One network serves all noise levels when it also sees σ. Raw inputs and targets differ by orders of
 magnitude between levels, so the input is scaled to unit size. The output is divided by σ: 1/σ is the
@@ -21,7 +21,11 @@ size of what it is trained on, −z/σ, and a bound of what it learns, the mean 
     (NET.5)  at one fixed σ this is an MLP of x alone, with the constants moved into the weights:
              W_1 → W_1[:d]/√(σ² + σ_data²),  b_1 → b_1 + log σ W_1[d],  W_L → W_L/σ,  b_L → b_L/σ
 
-(a single layer takes both). An energy-based model puts a density on x through one number per point,
+(a single layer takes both). Derivatives go back the same way, with G_l = ∂ℓ/∂W_l and g_l = ∂ℓ/∂b_l of that MLP:
+
+    (NET.6)  ∂ℓ/∂W_1 = [G_1/√(σ² + σ_data²); log σ g_1],   ∂ℓ/∂b_1 = g_1,   ∂ℓ/∂W_L = G_L/σ,   ∂ℓ/∂b_L = g_L/σ
+
+An energy-based model puts a density on x through one number per point,
 its energy E_θ(x), provided that Z is finite:
 
     (EBM.1)  p_θ(x) = exp(−E_θ(x)) / Z_θ,   Z_θ = ∫ exp(−E_θ(x)) dx
@@ -44,14 +48,28 @@ from autograd import elementwise_grad
 from autograd.extend import defjvp, defvjp, primitive
 
 from .backprop import evaluate, in_blocks, mlp, mlp_gradient, mlp_jvp, mlp_trace, traced
-from .checks import FLOATS, generator, noise_levels, parameters, points, positive, same_rows, value_at, whole
+from .checks import (
+    float_type,
+    generator,
+    in_range,
+    like,
+    noise_levels,
+    parameters,
+    points,
+    positive,
+    quiet,
+    same_rows,
+    value_at,
+    wholes,
+)
 from .derivatives import along
 
 
 @primitive
 def sigmoid(y):
-    """ς(y), without overflow."""
-    return 0.5 * (1 + np.tanh(0.5 * y))                                      # (NET.2)
+    """ς(y)."""
+    with np.errstate(over="ignore"):                                         # e^−y may be infinite: ς is 0 then
+        return 1 / (1 + np.exp(-y))                                          # (NET.2)
 
 
 @primitive
@@ -74,9 +92,9 @@ defjvp(silu, lambda g, ans, y: g * silu_slope(y))
 
 def init_mlp(rng, sizes, dtype=np.float64):
     """Parameters for layers of the given sizes, a list of (W (in,out), b (out,)): W ~ N(0, 1/in), b = 0."""
-    sizes, rng = [whole(f"sizes[{i}]", n) for i, n in enumerate(sizes)], generator(rng)
-    if len(sizes) < 2 or dtype not in FLOATS:
-        raise ValueError(f"sizes is {sizes}, dtype {dtype}; want an input and an output size, float32 or float64")
+    sizes, rng, dtype = wholes("sizes", sizes), generator(rng), float_type(dtype)
+    if len(sizes) < 2:
+        raise ValueError(f"sizes is {sizes}; want an input and an output size")
     return [((rng.standard_normal((n_in, n_out)) / np.sqrt(n_in)).astype(dtype), np.zeros(n_out, dtype))
             for n_in, n_out in pairwise(sizes)]
 
@@ -127,14 +145,17 @@ class MLP:
         if outputs != self.d:
             raise ValueError(f"params lead from {self.d} inputs to {outputs} outputs; a score wants as many")
 
+    @in_range
     def __call__(self, x):
         return network(self.params, points("x", x, self.d))
 
+    @in_range
     def jvp(self, x, v):
         """s (N,d), and Jv like v, (N,d) or (M,N,d)."""
         x = points("x", x, self.d)
         return evaluate(plain_jvp, mlp_jvp, self.params, x, same_rows("v", v, x, stacked=True))
 
+    @in_range
     def divergence(self, x):
         """s (N,d), and tr ∂s/∂x (N,): in closed form for two hidden layers, else by d tangents."""
         x = points("x", x, self.d)
@@ -158,6 +179,7 @@ class NoiseConditionalMLP:
         if inputs != self.d + 1:
             raise ValueError(f"params lead from {inputs} inputs to {self.d} outputs; want d + 1 inputs, d outputs")
 
+    @in_range
     def __call__(self, x, sigma):
         x = points("x", x, self.d)
         sigma = noise_levels("sigma", sigma, x)                              # (N,1)
@@ -181,9 +203,11 @@ class EnergyMLP:
         if outputs != 1:
             raise ValueError(f"params lead to {outputs} outputs; an energy wants 1")
 
+    @in_range
     def __call__(self, x):
         return network(self.params, points("x", x, self.d))[:, 0]
 
+    @in_range
     def gradient(self, x):
         """∇E(x) (N,d)."""
         return evaluate(plain_gradient, mlp_gradient, self.params, points("x", x, self.d))
@@ -192,8 +216,10 @@ class EnergyMLP:
 def energy_score(energy):
     """The score function −∇E of any energy (N,d) -> (N,) that treats rows independently. An energy of your own
     is written with autograd.numpy; one that offers .gradient(x) is asked for that."""
+    @quiet
     def gradient(x):
         if hasattr(energy, "gradient"):
             return value_at(energy.gradient, x, name="energy.gradient")
-        return elementwise_grad(lambda x: value_at(energy, x, name="energy", shape=x.shape[:1]))(x)
+        slope = elementwise_grad(lambda x: value_at(energy, x, name="energy", shape=x.shape[:1]))(x)
+        return like("energy's gradient", slope, x.shape, x.dtype)
     return lambda x: -gradient(points("x", x))                               # (N,d)  (EBM.3)

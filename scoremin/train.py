@@ -22,7 +22,19 @@ import numpy as np
 from autograd import make_vjp
 
 from .backprop import keep_memory
-from .checks import floats, generator, loss_value, points, positive, training_failed, whole
+from .checks import (
+    described,
+    floats,
+    function,
+    generator,
+    iterator,
+    loss_value,
+    points,
+    positive,
+    training_failed,
+    untraced,
+    whole,
+)
 
 
 def leaves(params):
@@ -35,13 +47,15 @@ def leaves(params):
 def unpack(parts, params):
     """The flat arrays that parts yields, in the shapes and the nesting of params."""
     if isinstance(params, (list, tuple)):
-        return type(params)(unpack(parts, part) for part in params)
+        return (list if isinstance(params, list) else tuple)(unpack(parts, part) for part in params)
     return next(parts).reshape(np.shape(params))
 
 
 def flat(params):
     """All numbers of params as one vector (P,), and params again as views into it: what moves one moves the other."""
-    parts = [floats("params", a) for a in leaves(params)]
+    parts = [floats("params", untraced("params", a)) for a in leaves(untraced("params", params))]
+    if not any(a.size for a in parts):
+        raise ValueError(f"params is {described(params)}; want arrays of numbers to train")
     theta = np.concatenate(parts, axis=None)                                 # (P,)
     ends = np.cumsum([np.size(a) for a in parts])[:-1]
     return theta, unpack(iter(np.split(theta, ends)), params)
@@ -57,7 +71,7 @@ def adam_step(theta, g, m_1, m_2, k, rate):
 
 def value_and_gradient(loss, params, x, rng):
     """loss(params, x, rng), and its gradient in params as one vector (P,)."""
-    pullback, value = make_vjp(lambda params: loss_value(loss(params, x, rng)))(params)
+    pullback, value = make_vjp(lambda params: loss_value(function("loss", loss)(params, x, rng)))(params)
     g = np.concatenate(leaves(pullback(np.ones_like(value))), axis=None)     # (P,)
     if not math.isfinite(np.vdot(g, g)):
         raise FloatingPointError(f"|gradient| is {np.abs(g).max():.3g}")
@@ -72,11 +86,12 @@ def fit(loss, params, data, *, steps, rng, batch_size=256, learning_rate=1e-3, p
     does, and may end it early. Returns the trained params and the losses, one for each step taken. Raises
     FloatingPointError when a loss or its gradient is not finite, or is too large to square."""
     theta, params = flat(params)
-    data, rate, rng = points("data", data, dtype=theta.dtype), positive("learning_rate", learning_rate), generator(rng)
+    data, rng = points("data", untraced("data", data), dtype=theta.dtype), generator(rng)
+    rate = positive("learning_rate", learning_rate)
     n, batch_size = whole("steps", steps), whole("batch_size", batch_size)
     m_1, m_2, losses = np.zeros_like(theta), np.zeros_like(theta), []        # (P,) (P,)
     keep_memory()
-    for _, k in zip((progress or iter)(range(n)), range(1, n + 1)):
+    for _, k in zip(iterator(progress, range(n)), range(1, n + 1)):
         x = data.take(rng.integers(len(data), size=batch_size), axis=0)      # (B,d)
         try:
             value, g = value_and_gradient(loss, params, x, rng)              # () (P,)

@@ -1,5 +1,6 @@
 """The mixture against its formulas, quadrature and counts; the toy sets against their geometry."""
 
+import tracemalloc
 from math import erf, pi
 
 import autograd.numpy as np
@@ -71,17 +72,20 @@ def test_mixture_score_is_the_gradient_of_the_log_density(d):
         assert np.max(np.abs(mixture.score(x)[:, j] - (up - down) / 2e-5)) < 1e-7
 
 
-def test_jacobian_of_the_mixture_score_in_closed_form():
-    """(MIX.5) Σ r (u − s)(u − s)ᵀ − Σ r Σ⁻¹ is autograd's Jacobian of the score, near and far out."""
-    for x in np.array([[0.3, -0.2], [2.5, 1.0], [30.0, -20.0]]):
-        P = np.linalg.inv(MIXTURE.covs)                                      # (K,d,d)
-        u = np.einsum("kij,kj->ki", P, MIXTURE.means - x)                    # (K,d)
-        log_joint = -0.5 * np.einsum("ki,kij,kj->k", MIXTURE.means - x, P, MIXTURE.means - x)
-        r = np.exp(log_joint - np.max(log_joint))                            # equal weights and determinants
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_jacobian_of_the_mixture_score_in_closed_form(d):
+    """(MIX.5) Σ r(u − s)(u − s)ᵀ − Σ r Σ⁻¹ is autograd's Jacobian, at unequal weights and covariances, far out too."""
+    mixture = MIXTURES[d]
+    for x in np.array([[0.3, -0.2, 0.4], [1.5, 1.0, -0.6], [30.0, -20.0, 10.0]])[:, :d]:
+        P = np.linalg.inv(mixture.covs)                                      # (K,d,d)
+        u = np.einsum("kij,kj->ki", P, mixture.means - x)                    # (K,d)
+        log_joint = (np.log(mixture.weights) - 0.5 * np.log(np.linalg.det(mixture.covs))
+                     - 0.5 * np.einsum("ki,ki->k", mixture.means - x, u))
+        r = np.exp(log_joint - np.max(log_joint))
         r = r / np.sum(r)
         s = r @ u
         H = np.einsum("k,ki,kj->ij", r, u - s, u - s) - np.einsum("k,kij->ij", r, P)
-        assert np.max(np.abs(H - jacobian(lambda x: MIXTURE.score(x[None])[0])(x))) < 1e-10
+        assert np.max(np.abs(H - jacobian(lambda x: mixture.score(x[None])[0])(x))) < 1e-10
 
 
 @pytest.mark.parametrize("d", [1, 2])
@@ -194,3 +198,61 @@ def test_checkerboard_fills_the_dark_squares_alone():
     assert np.all(np.sum(squares, axis=1) % 2 == 0) and np.all(np.abs(squares + 0.5) < 2)
     _, counts = np.unique(np.floor(2 * x), axis=0, return_counts=True)
     assert len(counts) == 32 and fair(counts)
+
+
+def test_mixture_far_from_the_origin_keeps_its_digits_in_float32():
+    """(MIX.4) The mean 1000.1 is no float32: at the nearest one, 1000.1 − 2.44e-5, the score is 24.4 and not 0."""
+    x = np.array([[1000.1]], np.float32)
+    score = GaussianMixture([1], [[1000.1]], [[[1e-6]]]).score(x)
+    assert score.dtype == np.float32
+    assert abs(score[0, 0] - (1000.1 - float(x[0, 0])) / 1e-6) < 1e-5 and abs(score[0, 0] - 24.414) < 1e-3
+
+
+def test_weights_within_rounding_of_one_are_normalised():
+    """(MIX.1) Three weights .3333333 are a third each: the density integrates to 1, and sampling works."""
+    mixture = GaussianMixture([0.3333333] * 3, [[-1.0], [0.0], [1.0]], np.full((3, 1, 1), 0.2))
+    x, volume = grid(1, 8, 0.05)
+    assert abs(np.sum(np.exp(mixture.log_density(x))) * volume - 1) < 1e-12
+    assert mixture.sample(np.random.default_rng(12), 10).shape == (10, 1)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_covariances_are_judged_in_their_own_scale(scale):
+    """Off by a thousandth, or singular to rounding, is refused at any scale; correlation 1 − 1e-9 is not."""
+    make = lambda a, b: GaussianMixture([1], [[0, 0]], scale * np.array([[[1.0, a], [b, 1.0]]]))
+    with pytest.raises(ValueError, match="not symmetric"):
+        make(0.5, 0.501)
+    for bad in (1.0, 1 - 1e-16, 1.5):
+        with pytest.raises(ValueError, match="want all > 0 beyond rounding"):
+            make(bad, bad)
+    s = make(1 - 1e-9, 1 - 1e-9).score(np.sqrt(scale) * np.array([[1.0, -1.0]]))
+    assert np.allclose(s * np.sqrt(scale), [[-1e9, 1e9]], rtol=1e-6)         # −1/(1 − ρ) along (1, −1)
+
+
+def test_sampling_in_many_dimensions_holds_one_root_at_a_time():
+    """(MIX.1) d = 300, n = 2,000: a root for each point would take 1.4 GB; 40 MB suffice."""
+    d, n = 300, 2000
+    mixture = GaussianMixture([0.5, 0.5], [[1.0] * d, [-1.0] * d], np.tile(0.25 * np.eye(d), (2, 1, 1)))
+    tracemalloc.start()
+    try:
+        x = mixture.sample(np.random.default_rng(13), n)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 40 * 2**20
+    assert abs(np.mean((x - np.sign(x.mean(axis=1, keepdims=True)))**2) / 0.25 - 1) < 5 * np.sqrt(2 / (n * d))
+
+
+def test_samples_are_independent_of_each_other():
+    """(MIX.1) The correlation of a point with the next is 0 within 5 standard errors, in value and in component."""
+    x = MIXTURE.sample(np.random.default_rng(14), 50_000)
+    for a in (x - np.mean(x, axis=0), np.sign(x.sum(axis=1))[:, None]):
+        assert np.max(np.abs(a[1:].T @ a[:-1] / len(a) / np.var(a))) < 5 / np.sqrt(len(a))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.longdouble, np.int8, bool])
+def test_other_kinds_of_numbers_are_taken_as_float64(dtype):
+    """Half and extended precision, integers and booleans: the values of the same numbers in float64."""
+    x = np.array([[1, 0], [0, 1], [1, 1]], dtype)
+    for f in (MIXTURE.score, MIXTURE.log_density):
+        assert f(x).dtype == np.float64 and np.array_equal(f(x), f(x.astype(float)))

@@ -1,5 +1,7 @@
 """jvp and divergence of every kind of score function against dense Jacobians built in other ways."""
 
+import tracemalloc
+
 import autograd.numpy as np
 import pytest
 from autograd import grad, jacobian, make_jvp, value_and_grad
@@ -7,7 +9,7 @@ from autograd.misc import flatten
 from oracles import MIXTURE, gradient_error, plain_mlp, random_params
 
 from scoremin import MLP, EnergyMLP, NoiseConditionalMLP, divergence, energy_score, jvp, kde_score
-from scoremin.derivatives import half_mean_square, half_mean_square_plus, mean
+from scoremin.backprop import cast, half_square, inner, mean
 
 RNG = np.random.default_rng(0)
 X, V, STACK = RNG.normal(0, 1.5, (6, 2)), RNG.normal(0, 1, (6, 2)), RNG.normal(0, 1, (3, 6, 2))
@@ -133,27 +135,102 @@ def test_derivatives_keep_float32(name):
         assert np.max(np.abs(value - exact)) < 1e-5 * np.max(np.abs(exact))
 
 
-TARGET, WEIGHT = np.random.default_rng(2).normal(0, 1, (2, 3, 4)), np.random.default_rng(3).random((2, 3, 1))
+A, B, STACKED = (np.random.default_rng(k).normal(0, 1, shape) for k, shape in enumerate([(6, 4), (6, 4), (3, 6, 4)]))
+WEIGHTS = np.random.default_rng(4).normal(0, 1, (3, 6))
+plain_inner = lambda a, b: np.sum(a * b, axis=-1)
+# Each verb, and the same in autograd's own operations, as one number of the first argument.
+VERBS = {
+    "mean": (lambda a: mean(np.sin(a)), lambda a: np.sum(np.sin(a)) / a.size, A),
+    "mean, of a mean": (lambda a: mean(a * mean(a)), lambda a: (np.sum(a) / a.size)**2, A),
+    "half_square": (lambda a: np.sum(WEIGHTS[0] * half_square(a)),
+                    lambda a: np.sum(WEIGHTS[0] * np.sum(a**2, axis=1)) / 2, A),
+    "half_square, stacked": (lambda a: np.sum(WEIGHTS * half_square(a)**2),
+                             lambda a: np.sum(WEIGHTS * np.sum(a**2, axis=2)**2) / 4, STACKED),
+    "inner": (lambda a: np.sum(WEIGHTS[0] * inner(a, B)**2), lambda a: np.sum(WEIGHTS[0] * plain_inner(a, B)**2), A),
+    "inner, with itself": (lambda a: np.sum(WEIGHTS[0] * inner(a, np.sin(a))),
+                           lambda a: np.sum(WEIGHTS[0] * plain_inner(a, np.sin(a))), A),
+    "inner, stack on the left": (lambda a: np.sum(WEIGHTS * inner(STACKED, a)**2),
+                                 lambda a: np.sum(WEIGHTS * plain_inner(STACKED, a)**2), A),
+    "inner, stack on the right": (lambda a: np.sum(WEIGHTS * inner(a, STACKED)**2),
+                                  lambda a: np.sum(WEIGHTS * plain_inner(a, STACKED)**2), A),
+    "inner, in the stack": (lambda a: np.sum(WEIGHTS * inner(a, B)**2 * inner(B, a)),
+                            lambda a: np.sum(WEIGHTS * plain_inner(a, B)**3), STACKED),
+    "cast": (lambda a: np.sum(cast(a, np.float64)**3), lambda a: np.sum(a**3), A),
+}
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("f, loop", [
-    (mean, lambda a: sum(float(x) for x in a.ravel()) / a.size),
-    (half_mean_square, lambda a: sum(float(x)**2 for x in a.ravel()) / 2 / (a.size // a.shape[-1])),
-    (lambda a: half_mean_square(a, TARGET.astype(a.dtype), WEIGHT.astype(a.dtype)),
-     lambda a: sum(w * sum((float(x) - t)**2 for x, t in zip(row, target)) / 2 / 6 for row, target, w in
-                   zip(a.reshape(6, 4), TARGET.reshape(6, 4), WEIGHT.ravel()))),
-    (lambda a: half_mean_square(0.5 * a, 2 * a), lambda a: sum(2.25 * float(x)**2 for x in a.ravel()) / 2 / 6),
-    (lambda a: half_mean_square_plus(a[..., :1], a[..., 1:], 3 * a[..., 1:]),
-     lambda a: sum(0.5 * float(x[0])**2 + 3 * sum(float(y)**2 for y in x[1:]) for x in a.reshape(6, 4)) / 6),
-], ids=["mean", "half_mean_square", "half_mean_square, weighted", "half_mean_square, both", "half_mean_square_plus"])
-def test_means_over_rows_and_their_derivatives(f, loop, dtype):
-    """E[a], ½E w‖s − t‖² and ½E‖a‖² + E[vᵀJv] against loops, their derivatives against differences, in dtype."""
-    a = np.random.default_rng(0).normal(0, 1, (2, 3, 4)).astype(dtype)
-    u = np.random.default_rng(1).normal(0, 1, (2, 3, 4)).astype(dtype)
-    gradient, along = grad(f)(a), make_jvp(f)(a)(u)[1]
-    numeric = (loop(a + 1e-3 * u.astype(float)) - loop(a - 1e-3 * u.astype(float))) / 2e-3
-    assert gradient.dtype == dtype
-    assert f(a) == pytest.approx(loop(a), rel=1e-5)
-    assert np.sum(gradient * u) == pytest.approx(numeric, rel=1e-4)
-    assert along == pytest.approx(numeric, rel=1e-4)
+@pytest.mark.parametrize("name", VERBS)
+def test_verbs_have_the_values_and_derivatives_of_their_formulas(name):
+    """Value, gradient, forward mode, and second derivatives in three orders: as in autograd's own operations."""
+    verb, plain, a = VERBS[name]
+    u = np.random.default_rng(5).normal(0, 1, a.shape)
+    along = lambda f: lambda a: make_jvp(f)(a)(u)[1]
+    for derive in (lambda f: f, grad, along, lambda f: grad(along(f)), lambda f: along(grad(f)),
+                   lambda f: grad(lambda a: np.sum(u * grad(f)(a)))):
+        value, exact = (np.asarray(derive(f)(a) + np.zeros_like(0.0)) for f in (verb, plain))
+        assert value.shape == exact.shape
+        assert np.max(np.abs(value - exact)) < 1e-12 * max(1, np.max(np.abs(exact)))
+
+
+def test_verbs_are_means_and_sums_worked_by_hand():
+    """E over all entries; ½‖a‖² and aᵀb of each row, for a stack against one set of rows too."""
+    a, b = np.array([[1.0, 2.0], [3.0, -4.0]]), np.array([[[1.0, 1.0], [0.0, 2.0]], [[-1.0, 0.0], [1.0, 1.0]]])
+    assert mean(a) == 0.5 and mean(a[0]) == 1.5
+    assert np.array_equal(half_square(a), [2.5, 12.5])
+    assert np.array_equal(inner(a, b), [[3, -8], [-1, -1]]) and np.array_equal(inner(b, a), [[3, -8], [-1, -1]])
+
+
+@pytest.mark.parametrize("verb", [mean, lambda a: mean(half_square(a)), lambda a: mean(inner(a, a)),
+                                  lambda a: mean(inner(a[None], a)**2)])
+def test_verbs_keep_float32(verb):
+    """Values, gradients and forward derivatives of float32 are float32."""
+    a = A.astype(np.float32)
+    value, gradient = value_and_grad(verb)(a)
+    assert value.dtype == gradient.dtype == make_jvp(verb)(a)(a)[1].dtype == np.float32
+    assert abs(value - verb(A)) < 1e-5 * max(1, abs(verb(A)))
+
+
+def test_cast_changes_the_precision_and_its_gradient_comes_back():
+    """float64 → float32 → loss: the gradient is float64, and forward mode is float32."""
+    loss = lambda a: np.sum(cast(a, np.float32)**2)
+    gradient, (value, along) = grad(loss)(A), make_jvp(loss)(A)(B)
+    assert gradient.dtype == np.float64 and np.max(np.abs(gradient - 2 * A)) < 1e-6
+    assert value.dtype == along.dtype == np.float32 and abs(along - np.sum(2 * A * B)) < 1e-4
+
+
+def test_a_mean_that_leaves_the_range_of_floats_is_an_error():
+    """No infinite loss comes back: the terms of float32 are too large to square."""
+    with np.errstate(over="ignore"), pytest.raises(FloatingPointError, match=r"the loss is inf: .* range of float32"):
+        mean(half_square(np.full((2, 2), 1e30, np.float32)))
+
+
+def test_trace_of_a_plain_score_holds_one_direction_at_a_time():
+    """(JVP.2) d = 200: the Jacobians would take 64 MB, all unit vectors at every row as much; 16 MB suffice."""
+    x = np.random.default_rng(6).normal(0, 1, (200, 200))
+    tracemalloc.start()
+    try:
+        tr = divergence(lambda x: np.sin(x) + x[:, :1], x)[1]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert np.max(np.abs(tr - np.sum(np.cos(x), axis=1) - 1)) < 1e-11
+    assert peak < 16 * 2**20
+
+
+class OffersOne:
+    """A network's score with one of the two derivatives hidden."""
+
+    def __init__(self, params, name):
+        self.score = MLP(params)
+        setattr(self, name, getattr(self.score, name))
+
+    def __call__(self, x):
+        return self.score(x)
+
+
+@pytest.mark.parametrize("name", ["jvp", "divergence"])
+def test_a_score_may_offer_one_of_its_derivatives(name):
+    """(JVP.1) (JVP.2) The other one is made by forward mode, with the same values."""
+    params = random_params([2, 6, 5, 2])
+    for f in (lambda score: jvp(score, X, STACK)[1], lambda score: divergence(score, X)[1]):
+        assert np.max(np.abs(f(OffersOne(params, name)) - f(plain_mlp(params)))) < 1e-13

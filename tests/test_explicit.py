@@ -5,11 +5,18 @@ from math import exp, log, pi
 
 import autograd.numpy as np
 import pytest
-from autograd import elementwise_grad
+from autograd import elementwise_grad, grad
 from numpy.polynomial.hermite_e import hermegauss
-from oracles import MIXTURE
+from oracles import MIXTURE, exact_noise
 
-from scoremin import explicit_loss, kde_log_density, kde_score
+from scoremin import (
+    GaussianMixture,
+    denoising_loss,
+    explicit_loss,
+    fisher_divergence,
+    kde_log_density,
+    kde_score,
+)
 from scoremin.explicit import BLOCK
 
 
@@ -172,6 +179,44 @@ def test_mean_of_the_kde_over_data_sets_is_the_smoothed_density():
     assert np.all(np.abs(density - q) < 5 * np.sqrt((square - q**2) / len(data)))
 
 
+def pair_of_modes(weights, at):
+    """Two unit Gaussians at ±(at, at)."""
+    return GaussianMixture(weights, [[at, at], [-at, -at]], np.tile(np.eye(2), (2, 1, 1)))
+
+
+def test_far_modes_hide_their_weights():
+    """(ESM.7) Weights .8, .2 against .5, .5 at ±(5, 5): Fisher divergence 1.2e-11, KL .193, both by quadrature."""
+    axis = np.linspace(-12, 12, 241)
+    x, limit = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2), 0.8 * log(1.6) + 0.2 * log(0.4)
+    fisher, divergence = {}, {}
+    for at in (1.0, 2.0, 5.0):
+        p, other = pair_of_modes([0.8, 0.2], at), pair_of_modes([0.5, 0.5], at)
+        mass = np.exp(p.log_density(x)) * 0.1**2
+        r = np.sqrt(len(x) * mass)[:, None]
+        fisher[at] = fisher_divergence(lambda x, q=other, r=r: r * q.score(x), lambda x, q=p, r=r: r * q.score(x), x)
+        divergence[at] = np.sum(mass * (p.log_density(x) - other.log_density(x)))
+    assert fisher[5.0] == pytest.approx(1.2e-11, abs=0.05e-11) and fisher[1.0] > 0.05 > 1e-3 * fisher[2.0] > fisher[5.0]
+    assert divergence[5.0] == pytest.approx(limit, abs=1e-9) and limit == pytest.approx(0.193, abs=5e-4)
+    assert divergence[1.0] < divergence[2.0] < limit
+
+
+@pytest.mark.parametrize("h", [0.5, 1.0, 2.0])
+def test_matching_the_kde_at_its_own_points_is_another_objective(h):
+    """(ESM.8) On ±1 the best slope is (1 − tanh h⁻²)/h², left out 2/h², and 1/(1 + h²) over p_h, as in DSM."""
+    data, grid = np.array([[-1.0], [1.0]]), np.linspace(-20, 20, 2001)[:, None]
+    r = np.sqrt(2001 * 0.02 * np.exp(kde_log_density(grid, data, h)))[:, None]
+    x, z = exact_noise(data)
+    slopes = [
+        ((1 - np.tanh(h**-2)) / h**2, lambda a: explicit_loss(lambda x: -a * x, data, kde_score(data, data, h))),
+        (2 / h**2, lambda a: explicit_loss(lambda x: -a * x, data, kde_score(data, data, h, leave_one_out=True))),
+        (1 / (1 + h**2), lambda a: explicit_loss(lambda x: -a * r * x, grid, r * kde_score(grid, data, h))),
+        (1 / (1 + h**2), lambda a: denoising_loss(lambda x: -a * x, x, z, h)),
+    ]
+    for best, loss in slopes:
+        assert abs(grad(loss)(best)) < 1e-10
+        assert abs(grad(loss)(best + 0.1)) > 0.05
+
+
 @pytest.mark.parametrize("f", [kde_score, kde_log_density])
 def test_kde_memory_does_not_grow_with_the_queries(f):
     """500 queries at 50,000 points: the full matrix would be 200 MB, a dozen blocks of 2 MiB stay below 32 MiB."""
@@ -187,10 +232,39 @@ def test_kde_memory_does_not_grow_with_the_queries(f):
 
 
 def test_kde_in_float32_agrees_with_float64():
-    """(ESM.4) (ESM.5) float32 queries give float32 values, right to its precision, even far from the data."""
+    """Float32 queries give float32 values, right to its precision, even far from the data."""
     rng = np.random.default_rng(12)
     data, x = rng.normal(0, 1, (300, 2)), np.concatenate([rng.normal(0, 1, (50, 2)), [[60.0, -80.0]]])
     for f in (kde_score, kde_log_density):
         value = f(x.astype(np.float32), data, 0.5)
         assert value.dtype == np.float32
         assert np.max(np.abs(value - f(x, data, 0.5)) / np.maximum(1, np.abs(f(x, data, 0.5)))) < 1e-3
+
+
+def test_kde_score_is_not_spoiled_by_an_outlier():
+    """(ESM.4) .3 against 0, .5, 1 and 10⁶ at h = 1, in float32: .1681, where a shift by the mean gave .1719."""
+    data = np.array([[0.0], [0.5], [1.0], [1e6]])
+    w = [exp(-0.09 / 2), exp(-0.04 / 2), exp(-0.49 / 2)]
+    exact = (0.5 * w[1] + w[2]) / sum(w) - 0.3
+    value = kde_score(np.array([[0.3]], np.float32), data, 1.0)[0, 0]
+    assert abs(value - exact) < 1e-6 and abs(exact - 0.1681) < 5e-5
+
+
+@pytest.mark.parametrize("n", [1, 255, 256, 257, 513])
+def test_kde_does_not_depend_on_where_blocks_end(n):
+    """(ESM.4) (ESM.5) 256 rows are one block here: each row as on its own to rounding, the same call the same bytes."""
+    rng = np.random.default_rng(14)
+    x, data = rng.normal(0, 1, (n, 2)), rng.normal(0, 1, (BLOCK // 512, 2))
+    for f in (kde_score, kde_log_density):
+        value, picked = f(x, data, 0.4), sorted({0, n // 2, n - 1})
+        assert np.max(np.abs(value[picked] - np.concatenate([f(x[k:k + 1], data, 0.4) for k in picked]))) < 1e-12
+        assert value.tobytes() == f(x, data, 0.4).tobytes()
+
+
+def test_bandwidths_whose_square_is_no_number_are_refused():
+    """(ESM.5) h = 1e-170 would divide by 0, and h = 1e-25 would in float32; 1e-150 is exact."""
+    x = np.array([[1.0]])
+    assert kde_score(x, np.array([[1.0 + 2**-40]]), 1e-150)[0, 0] == pytest.approx(2**-40 * 1e300, rel=1e-12)
+    for points, h in ((x, 1e-170), (x.astype(np.float32), 1e-25)):
+        with pytest.raises(ValueError, match=r"h is .*its square within"):
+            kde_score(points, x, h)

@@ -4,15 +4,16 @@ from math import pi
 
 import autograd.numpy as np
 import pytest
-from autograd import elementwise_grad, value_and_grad
+from autograd import elementwise_grad, grad, value_and_grad
 from autograd.misc import flatten
 from numpy.polynomial.legendre import leggauss
-from oracles import gradient_error, random_params
+from oracles import exact_noise, gradient_error, random_params
 
 from scoremin import (
     MLP,
     EnergyMLP,
     GaussianMixture,
+    denoising_loss,
     divergence,
     energy_score,
     explicit_loss,
@@ -175,6 +176,20 @@ def test_linear_optimum_of_the_implicit_loss_is_the_inverse_covariance_with_one_
     # There AS = (n−1)/n I, so that the gradient AS − I in A is −1/n on the diagonal.
     unbiased = linear_gradient(np.linalg.inv(np.cov(SAMPLE.T)), MEAN)
     assert np.max(np.abs(unbiased)) == pytest.approx(1 / 12, rel=1e-9)
+
+
+def test_implicit_loss_is_unbounded_where_the_data_are_flat():
+    """(ISM.14) Collinear data, Sn = 0: A = c nnᵀ, m = μ has J = −c for every c, yet denoising keeps its optimum."""
+    rng, n = np.random.default_rng(15), np.array([2.0, -1.0, 2.0]) / 3
+    data = rng.normal(0, 1, (20, 3))
+    data = data - np.outer(data @ n, n) + [1.0, 2.0, 3.0]
+    for c in (1.0, 10.0, 1e4):
+        A = c * np.outer(n, n)
+        assert implicit_loss(MLP([(-A, A @ data.mean(axis=0))]), data) == pytest.approx(-c, rel=1e-10)
+    (x, z), S = exact_noise(data), np.cov(data.T, bias=True)
+    A = np.linalg.inv(S + 0.25 * np.eye(3))
+    slope = grad(lambda params: denoising_loss(MLP(params), x, z, 0.5))([(-A, A @ data.mean(axis=0))])
+    assert np.max(np.abs(flatten(slope)[0])) < 1e-10
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])

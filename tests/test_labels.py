@@ -1,7 +1,8 @@
 """Every equation has one label, is cited where it is computed, and is proved by a test that cites it.
 
 A definition is an indented line of a module docstring that begins with a label, "(ISM.4)  J = …". Code cites
-labels in comments, prose in docstrings; a test cites in its docstring the labels it proves."""
+labels in comments, prose in docstrings. The docstring of a test begins with the labels it proves, "(ISM.4) (ISM.5)
+J_ESM = J_ISM + C …"; a label further on is a mention, and proves nothing."""
 
 import ast
 import io
@@ -15,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LABEL = re.compile(r"\b([A-Z]{2,5}\.\d+)\b")
-CITED = re.compile(r"\(([A-Z]{2,5}\.\d+)\)")
+PROVED = re.compile(r"(?:\([A-Z]{2,5}\.\d+\) ?)+")
 DEFINITION = re.compile(r"^ {4,}\(([A-Z]{2,5}\.\d+)\)", re.MULTILINE)
 
 
@@ -50,21 +51,22 @@ def mentioned(text):
 
 
 @cache
-def cited_by_tests(text):
-    """Labels in the docstrings of test functions."""
-    return {label for name, doc in docstrings(text) if name.startswith("test_") for label in CITED.findall(doc)}
+def proved_by_tests(text):
+    """Labels at the head of the docstrings of test functions."""
+    heads = [PROVED.match(doc) for name, doc in docstrings(text) if name.startswith("test_")]
+    return {label for head in heads if head for label in LABEL.findall(head.group())}
 
 
 def problems(package, tests):
     """What is wrong with the labels of a package and its tests, each {name: text}; an empty set if nothing is."""
     count = Counter(label for text in package.values() for label in defined(text))
-    proved = {label for text in tests.values() for label in cited_by_tests(text)}
+    proved = {label for text in tests.values() for label in proved_by_tests(text)}
     return ({f"{label} is defined {n} times" for label, n in count.items() if n > 1}
-            | {f"{label} is cited by no test" for label in count if label not in proved}
+            | {f"{label} is proved by no test" for label in count if label not in proved}
             | {f"{label} is cited in {name} but defined nowhere"
                for name, text in package.items() for label in mentioned(text) - set(count)}
-            | {f"{label} is cited by a test in {name} but defined nowhere"
-               for name, text in tests.items() for label in cited_by_tests(text) - set(count)})
+            | {f"{label} is proved by a test in {name} but defined nowhere"
+               for name, text in tests.items() for label in proved_by_tests(text) - set(count)})
 
 
 def test_every_label_is_defined_once_and_proved_by_a_test():
@@ -94,8 +96,8 @@ def test_labels_outside_the_package_are_defined_in_it(pattern):
 
 
 def without(tests, label):
-    """The tests with one label struck out wherever it is cited."""
-    return {name: text.replace(f"({label})", "") for name, text in tests.items()}
+    """The tests with one label struck out wherever it stands."""
+    return {name: text.replace(f"({label}) ", "").replace(f"({label})", "") for name, text in tests.items()}
 
 
 @pytest.mark.parametrize("label", ["MIX.2", "ISM.4", "SSM.9"])
@@ -103,7 +105,7 @@ def test_a_label_that_loses_its_test_is_reported(label):
     """On copies of the real sources: striking one label out of the tests adds exactly that complaint."""
     package, tests = texts("scoremin/*.py"), texts("tests/test_*.py")
     before, after = problems(package, tests), problems(package, without(tests, label))
-    assert after - before == {f"{label} is cited by no test"} and before <= after
+    assert after - before == {f"{label} is proved by no test"} and before <= after
 
 
 def test_a_label_without_definition_or_with_two_is_reported():
@@ -120,11 +122,13 @@ def test_a_label_without_definition_or_with_two_is_reported():
         "ISM.40 is cited in implicit.py but defined nowhere"}
 
 
-def test_only_docstrings_of_test_functions_count_as_citations():
-    """A comment, a helper, or the module's docstring proves nothing; two labels in one comment are two."""
+def test_only_the_head_of_a_test_counts_as_proof():
+    """A comment, a helper, the module's docstring, or a mention in the sentence proves nothing."""
     chapter = {"a.py": '"""Chapter.\n\n    (AB.1)  1 = 1\n    (AB.2)  2 = 2\n"""\nx = 1  # (AB.1) (AB.3)\n'}
     empty = {"test_a.py": '"""(AB.1)"""\n\n\ndef helper():\n    """(AB.1)"""\n\n\ndef test_a():\n    pass  # (AB.1)\n'}
+    mention = {"test_a.py": 'def test_a():\n    """(AB.2) As (AB.1) says, and (AB.1) (AB.1)."""\n'}
     proof = {"test_a.py": 'def test_a():\n    """(AB.1) (AB.2) Both."""\n'}
     undefined = "AB.3 is cited in a.py but defined nowhere"
-    assert problems(chapter, empty) == {undefined, "AB.1 is cited by no test", "AB.2 is cited by no test"}
+    assert problems(chapter, empty) == {undefined, "AB.1 is proved by no test", "AB.2 is proved by no test"}
+    assert problems(chapter, mention) == {undefined, "AB.1 is proved by no test"}
     assert problems(chapter, proof) == {undefined}

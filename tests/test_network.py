@@ -1,6 +1,6 @@
 """The network, its activation, its noise-conditional form and its energies against their formulas."""
 
-from math import exp, log, sqrt
+from math import exp, log, pi, sqrt
 
 import autograd.numpy as np
 import pytest
@@ -8,7 +8,17 @@ from autograd import elementwise_grad, make_jvp, value_and_grad
 from autograd.misc import flatten
 from oracles import plain_mlp, random_params
 
-from scoremin import MLP, EnergyMLP, GaussianMixture, NoiseConditionalMLP, energy_score, implicit_loss, init_mlp
+from scoremin import (
+    MLP,
+    EnergyMLP,
+    GaussianMixture,
+    NoiseConditionalMLP,
+    divergence,
+    energy_score,
+    implicit_loss,
+    init_mlp,
+    jvp,
+)
 from scoremin.network import sigmoid, silu
 
 
@@ -126,11 +136,19 @@ def log_model(params, x):
     return -confined(params)(x) - np.log(np.sum(np.exp(-confined(params)(GRID))) * DX)
 
 
+def test_energy_of_a_gaussian_has_its_density():
+    """(EBM.1) E = wx + b + ¼x² has p = N(−2w, 2) and Z = √(4π) e^(w² − b): density and normaliser in closed form."""
+    w, b = 0.6, -0.3
+    params = [(np.array([[w]]), np.array([b]))]
+    exact = -(GRID[:, 0] + 2 * w)**2 / 4 - 0.5 * log(4 * pi)
+    assert np.max(np.abs(log_model(params, GRID) - exact)) < 1e-12
+    assert np.max(np.abs(-confined(params)(GRID) - log(sqrt(4 * pi) * exp(w**2 - b)) - exact)) < 1e-12
+
+
 def test_likelihood_gradient_is_data_mean_against_model_mean_of_the_energy_gradient():
-    """(EBM.1) (EBM.2) Central differences of E_p[log p_θ], Z_θ by quadrature, equal −E_p[∇E] + E_{p_θ}[∇E]."""
+    """(EBM.2) Central differences of E_p[log p_θ], Z_θ by quadrature, equal −E_p[∇E] + E_{p_θ}[∇E]."""
     theta, unflatten = flatten(random_params([1, 5, 4, 1], 7))
     p, model = np.exp(P.log_density(GRID)) * DX, np.exp(log_model(unflatten(theta), GRID)) * DX
-    assert abs(np.sum(model) - 1) < 1e-12
     energy_gradient = value_and_grad(lambda params, w: np.sum(w * EnergyMLP(params)(GRID)))
     exact = flatten(energy_gradient(unflatten(theta), model - p)[1])[0]
     for k, step in enumerate(1e-5 * np.eye(theta.size)):
@@ -160,3 +178,38 @@ def test_a_constant_added_to_the_energy_changes_nothing():
     b_last = params[-1][1]
     loss = lambda b: implicit_loss(energy_score(EnergyMLP(params[:-1] + [(params[-1][0], b)])), x)
     assert loss(b_last + 5.0) == pytest.approx(loss(b_last), abs=1e-14)
+
+
+BOUNDARY = 2**16 // (8 * 64)                                                 # rows of a block of 64 units in float64
+
+
+@pytest.mark.parametrize("n", [1, BOUNDARY - 1, BOUNDARY, BOUNDARY + 1, 2 * BOUNDARY + 1])
+def test_values_do_not_depend_on_where_blocks_end(n):
+    """(NET.1) (JVP.1) (EBM.3) Each row as on the plain network, in blocks or not; the same call has the same bytes."""
+    rng = np.random.default_rng(13)
+    x, v = rng.normal(0, 1, (n, 2)), rng.normal(0, 1, (3, n, 2))
+    params, energy = random_params([2, 64, 64, 2]), random_params([2, 64, 64, 1])
+    three = random_params([2, 64, 5, 64, 2])
+    plain_gradient = elementwise_grad(lambda x: plain_mlp(energy)(x)[:, 0])
+    cases = [
+        (lambda: MLP(params)(x), plain_mlp(params)(x)),
+        (lambda: MLP(params).jvp(x, v[0])[1], jvp(plain_mlp(params), x, v[0])[1]),
+        (lambda: MLP(params).jvp(x, v)[1], jvp(plain_mlp(params), x, v)[1]),
+        (lambda: MLP(params).jvp(x, v)[0], plain_mlp(params)(x)),
+        (lambda: MLP(params).divergence(x)[1], divergence(plain_mlp(params), x)[1]),
+        (lambda: MLP(three).divergence(x)[1], divergence(plain_mlp(three), x)[1]),
+        (lambda: EnergyMLP(energy)(x), plain_mlp(energy)(x)[:, 0]),
+        (lambda: EnergyMLP(energy).gradient(x), plain_gradient(x)),
+    ]
+    for f, exact in cases:
+        value = f()
+        assert value.shape == exact.shape
+        assert np.max(np.abs(value - exact)) < 1e-12
+        assert value.tobytes() == f().tobytes()
+
+
+@pytest.mark.parametrize("dtype", [int, np.float16, "float128" if hasattr(np, "float128") else complex])
+def test_parameters_are_drawn_in_float32_or_float64_alone(dtype):
+    """Integers would round every weight to 0: refused, with what is wanted."""
+    with pytest.raises(ValueError, match="want an input and an output size, float32 or float64"):
+        init_mlp(np.random.default_rng(0), [2, 2], dtype)

@@ -1,12 +1,13 @@
-"""Time one full training step of every objective: scoremin, eager PyTorch, jitted JAX, bare matrix products.
+"""Time one training step of every objective and one step of both samplers: scoremin, eager PyTorch, jitted JAX.
 
     python tests/ports/benchmark.py
 
-A step is the batch draw, the noise, the loss, its gradient, and Adam, in float32. Each engine that is
-installed runs in a process of its own with one thread; the engines take turns, and the table gives the
-median over the rounds in milliseconds and the ratio of medians. The floor is the step's matrix products
-alone, in NumPy. PyTorch takes derivatives in x by double backward (faster there than torch.func) and the
-fused Adam; JAX compiles the whole step, its random numbers included.
+A training step is the batch draw, the noise, the loss, its gradient, and Adam; a sampler's step moves 4,000
+chains on a 2-64-64-2 network (langevin) or a 3-128-128-128-2 one (annealed); all in float32. Each engine that
+is installed runs in a process of its own with one thread; the engines take turns, and the table gives the
+median over the rounds in milliseconds and the ratio of medians. The floor is the step's matrix products alone,
+in NumPy. PyTorch takes derivatives in x by double backward (faster there than torch.func), the fused Adam, and
+samples in inference mode; JAX compiles a whole training step, its random numbers included, and scans a chain.
 """
 
 import os
@@ -30,15 +31,17 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 OBJECTIVES = ["explicit", "implicit", "sliced", "denoising", "ncsn"]
 CASES = [(name, 256, 64, 2) for name in OBJECTIVES] + [(name, 512, 128, 2) for name in OBJECTIVES]
+SAMPLERS = [("langevin", 4000, 64, 2), ("annealed", 4000, 128, 2)]
 ALONE = [("implicit", 256, 128, 2), ("implicit", 256, 128, 128), ("energy", 256, 64, 2), ("denoising", 256, 64, 2),
          ("energy", 512, 128, 2), ("denoising", 512, 128, 2)]
-ROUNDS, STEPS, RATE = 11, 200, 1e-3
+ROUNDS, STEPS, RATE, LEVELS = 11, 200, 1e-3, 5
 SIGMAS = np.geomspace(1, 0.01, 10).astype(np.float32)
 
 
 def start(name, h, d):
     """Data, and the weights that all engines start from."""
-    rng, sizes = np.random.default_rng(0), [d + (name == "ncsn"), h, h, 1 if name == "energy" else d]
+    hidden = [h] * (3 if name == "annealed" else 2)
+    rng, sizes = np.random.default_rng(0), [d + (name in ("ncsn", "annealed")), *hidden, 1 if name == "energy" else d]
     params = [(rng.standard_normal((a, b), np.float32) / np.float32(a**0.5), np.zeros(b, np.float32))
               for a, b in pairwise(sizes)]
     return rng, rng.standard_normal((20_000, d), np.float32), params
@@ -46,6 +49,8 @@ def start(name, h, d):
 
 def scoremin_steps(name, N, h, d):
     import scoremin as sm
+    if name in ("langevin", "annealed"):
+        return scoremin_sampler(sm, name, N, h, d)
     noise = lambda rng, x: rng.standard_normal(x.shape, x.dtype)
     loss = {
         "explicit": lambda p, x, rng: sm.explicit_loss(sm.MLP(p), x, -x),
@@ -60,13 +65,24 @@ def scoremin_steps(name, N, h, d):
     return lambda n: sm.fit(loss, params, data, steps=n, rng=rng, batch_size=N, learning_rate=RATE)
 
 
+def scoremin_sampler(sm, name, N, h, d):
+    rng, data, params = start(name, h, d)
+    if name == "langevin":
+        return lambda n: sm.langevin(sm.MLP(params), data[:N], 1e-2, n, rng)
+    score = sm.NoiseConditionalMLP(params)
+    return lambda n: sm.annealed_langevin(score, data[:N], np.geomspace(1, 0.1, LEVELS), 1e-3, n // LEVELS, rng)
+
+
 def torch_steps(name, N, h, d):
     import torch
     import torch_port as port
     torch.set_num_threads(1)
     _, data, params = start(name, h, d)
     data, sigmas = torch.from_numpy(data), torch.from_numpy(SIGMAS)
-    net = (port.NoiseConditionalMLP if name == "ncsn" else port.MLP)([tuple(map(torch.from_numpy, p)) for p in params])
+    conditional = name in ("ncsn", "annealed")
+    net = (port.NoiseConditionalMLP if conditional else port.MLP)([tuple(map(torch.from_numpy, p)) for p in params])
+    if name in ("langevin", "annealed"):
+        return torch_sampler(torch, name, net, data[:N])
     optimiser = torch.optim.Adam(net.parameters(), RATE, fused=True)
 
     def derivatives(x, v):
@@ -98,13 +114,30 @@ def torch_steps(name, N, h, d):
     return run
 
 
+def torch_sampler(torch, name, net, start):
+    levels = [None] if name == "langevin" else np.geomspace(1, 0.1, LEVELS).tolist()
+
+    @torch.inference_mode()
+    def run(n):
+        x = start
+        for sigma in levels:
+            step = 1e-2 if sigma is None else 1e-3 * sigma**2 / levels[-1]**2
+            for _ in range(n // len(levels)):
+                s = net(x) if sigma is None else net(x, sigma)
+                x = x + 0.5 * step * s + step**0.5 * torch.randn_like(x)
+        return x
+    return run
+
+
 def jax_steps(name, N, h, d):
     import jax
     import jax.numpy as jnp
     import jax_port as port
     _, data, params = start(name, h, d)
-    data, sigmas = jnp.asarray(data), jnp.asarray(SIGMAS)
-    net = (port.NoiseConditionalMLP if name == "ncsn" else port.MLP)([tuple(map(jnp.asarray, p)) for p in params])
+    data, sigmas, conditional = jnp.asarray(data), jnp.asarray(SIGMAS), name in ("ncsn", "annealed")
+    net = (port.NoiseConditionalMLP if conditional else port.MLP)([tuple(map(jnp.asarray, p)) for p in params])
+    if name in ("langevin", "annealed"):
+        return jax_sampler(jax, name, net, data[:N])
 
     def loss(net, key):
         a, b, c = jax.random.split(key, 3)
@@ -134,8 +167,27 @@ def jax_steps(name, N, h, d):
     return run
 
 
+def jax_sampler(jax, name, net, start):
+    levels = np.geomspace(1, 0.1, LEVELS).astype(np.float32)
+
+    @jax.jit
+    def chain(x, key, sigmas):
+        def move(x, inputs):
+            sigma, key = inputs
+            step = 1e-2 if name == "langevin" else 1e-3 * sigma**2 / levels[-1]**2
+            s = net(x) if name == "langevin" else net(x, sigma)
+            return x + 0.5 * step * s + step**0.5 * jax.random.normal(key, x.shape), None
+        return jax.lax.scan(move, x, (sigmas, jax.random.split(key, len(sigmas))))[0]
+
+    return lambda n: chain(start, jax.random.PRNGKey(0), levels.repeat(n // LEVELS)).block_until_ready()
+
+
 def floor_steps(name, N, h, d):
     """The matrix products of one step: forward, back through W_3 and W_2, and into the weights."""
+    if name in ("langevin", "annealed"):
+        rng, x, params = start(name, h, d)
+        rows = [rng.standard_normal((N, W.shape[0]), np.float32) for W, _ in params]
+        return lambda n: [[np.dot(a, W) for a, (W, _) in zip(rows, params)] for _ in range(n)] and None
     rng, _, ((W_1, _), (W_2, _), (W_3, _)) = start(name, h, d)
     x, a, s = (rng.standard_normal((N, W.shape[0]), np.float32) for W in (W_1, W_2, W_3.T))
     layers = [(x, W_1), (a, W_2), (a, W_3), (s, W_3.T), (a, W_2.T), (x.T, a), (a.T, a), (a.T, s)]
@@ -189,7 +241,7 @@ def main():
     others = [e for e in installed if e in ("torch", "jax")]
     heads = ["objective", "N, hidden, d", *(f"{e}, ms" for e in installed), *(f"scoremin / {e}" for e in others)]
     print(f"| {' | '.join(heads)} |\n{'| --- ' * len(heads)}|")
-    table = measure(CASES, installed)
+    table = measure(CASES + SAMPLERS, installed)
     for (name, *sizes), row in table.items():
         print(f"| {name} | {', '.join(map(str, sizes))} | " + " | ".join(f"{row[e]:.2f}" for e in installed)
               + "".join(f" | {row['scoremin'] / row[e]:.2f}" for e in others) + " |")

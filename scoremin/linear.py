@@ -1,0 +1,64 @@
+"""Linear models (LIN): score matching without gradient descent, by one linear solve.
+
+Let s(x) = W f(x) with fixed features f, (d,) -> (m,), and W (d,m) to be learned. Here m counts features.
+The divergence is linear in W, Σ_ik W_ik ∂f_k/∂x_i, so (ISM.4) is quadratic: with F and U for two means,
+
+    (LIN.1)  J_ISM = ½ tr(W F Wᵀ) + tr(W U),   F = E[f fᵀ] (m,m),   U = E[∂f/∂x] (m,d)
+
+F is positive semidefinite. A ridge adds ½ ridge ‖W‖_F²; the derivative in W is W F + ridge W + Uᵀ, zero at
+
+    (LIN.2)  W = −Uᵀ (F + ridge I)⁻¹,   where, with no ridge, J_ISM = −½ tr(Uᵀ F⁻¹ U)
+
+Take f = (1, x) and data of mean μ, covariance S (1/n). F = [[1, μᵀ], [μ, S + μμᵀ]], and U = [0; I] stacked.
+W = [b, A] must solve b + Aμ = 0 and bμᵀ + A(S + μμᵀ) = −I; put the first in the second, AS = −I. The best
+linear score is the Gaussian's, as (ISM.8) says:
+
+    (LIN.3)  s(x) = −S⁻¹(x − μ)
+
+Richer features need the ridge. With more features than points there is a ν ≠ 0 with νᵀf = 0 at all of them;
+for W = −t Uᵀν νᵀ the first term of (LIN.1) is 0 and the second all that is left, which is (ISM.9) again:
+
+    (LIN.4)  J_ISM = −t ‖Uᵀν‖² → −∞ as t → ∞
+
+Features of any accuracy come from chance. For ω ~ N(0, I/ℓ²), β uniform on [0, 2π], the product of two
+cosines is half a sum, whose part with 2β has mean 0, and E cos ωᵀ(x − y) is the Gaussian's transform:
+
+    (LIN.5)  f_k(x) = √(2/m) cos(ω_kᵀx + β_k),   E[f(x)ᵀf(y)] = exp(−‖x − y‖²/2ℓ²) = k(x, y)
+
+Only products of features matter: let k(x, y) = f(x)ᵀf(y), let R (n,n) and R_x (1,n) hold k between data, and
+between x and data, and ζ(x) = 1/n Σ_j ∇_{x_j} k(x, x_j). At (LIN.2) s = −(1/ridge)(ζ + 1/n Σ_j k(x, x_j) s(x_j)),
+as W (F + ridge I) = −Uᵀ applied to f(x) says. At the data that is a system for the n values s(x_j), and then
+
+    (LIN.6)  s(X) = −n (R + n·ridge I)⁻¹ ζ(X)
+    (LIN.7)  s(x) = −ζ(x)/ridge + R_x (R + n·ridge I)⁻¹ ζ(X)/ridge
+
+for any kernel, of infinitely many features too. (LIN.6) is the Stein gradient estimator, its regulariser n·ridge: it
+solves Stein's identity (ISM.3) for test functions k(·, x_j). Off the data (LIN.7) is its only extension
+that minimises the same loss.
+
+Cost: N m² + m³, once; d directional derivatives of f. Fails: m features are a fixed choice, a small ridge
+overfits as above. Sources: Hyvärinen 2005 (exponential family); Sriperumbudur et al. 2017 (kernels);
+Rahimi & Recht 2007 (Fourier features); Li & Turner 2018 (Stein gradient estimator); Zhou et al. 2020.
+"""
+
+import numpy as np
+
+from .checks import nonnegative, points, untraced, value_at
+from .derivatives import along
+
+
+def linear_score(features, x, ridge=0.0):
+    """The score function s(x) = W f(x) that minimises J_ISM + ½ ridge ‖W‖² on the points x (N,d).
+
+    features(x), (N,d) -> (N,m), treats rows independently and is written with autograd.numpy. Raises ValueError
+    where ridge is 0 and the features are linearly dependent on x: J_ISM has no minimum."""
+    x, ridge = points("x", untraced("x", x)), nonnegative("ridge", ridge)
+    f = lambda x: value_at(features, x, name="features", shape=(len(x), None))
+    units = [np.broadcast_to(unit, x.shape) for unit in np.eye(x.shape[1], dtype=x.dtype)]
+    values, slopes = zip(*[along(f, x, unit) for unit in units])             # d of (N,m)
+    F = values[0].T @ values[0] / len(x)                                     # (m,m)  (LIN.1)
+    U = np.stack([slope.mean(axis=0) for slope in slopes], axis=1)           # (m,d)  (LIN.1)
+    if ridge == 0 and np.linalg.matrix_rank(F, hermitian=True) < len(F):
+        raise ValueError(f"features(x), {values[0].shape}, are linearly dependent on x; want fewer, or ridge > 0")
+    W = -np.linalg.solve(F + ridge * np.eye(len(F), dtype=F.dtype), U)       # (m,d), Wᵀ  (LIN.2)
+    return lambda x: np.dot(f(points("x", x, len(units))), W)                # (N,d)
