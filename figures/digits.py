@@ -96,7 +96,7 @@ def measure(stream, budget, progress):
     samples = {
         "held out": held,
         "Gaussian fit": greys(rng.standard_normal((n, 64)) @ root.T + mean),
-        "network": draw_digits(score, rng, N_TRAIN, mean),
+        "network": draw_digits(score, rng, c.scaled(N_TRAIN, budget, least=100), mean),
         "exact minimiser": draw_digits(partial(copying, data=data), rng, few, mean),
     }
     return judge(samples, train, labels, held_labels, rng)

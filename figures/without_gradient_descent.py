@@ -61,8 +61,8 @@ def stopped_early(x, held, rng, budget, progress):
     """The network after the round of steps with the least implicit loss on points held out."""
     params, best, least = c.init(rng, 2, 64, 64, 2), None, np.inf
     for _ in progress(range(10), f"network, n = {len(x)}"):
-        score = c.train(lambda score, x, rng: sm.implicit_loss(score, x), sm.MLP, params, x, rng, budget,
-                        lambda steps, label: steps, steps=300, learning_rate=3e-3)
+        score = c.train(c.implicit, sm.MLP, params, x, rng, budget, lambda steps, label: steps, steps=300,
+                        learning_rate=3e-3)
         params, loss = score.params, sm.implicit_loss(score, held)
         if loss < least:
             best, least = score, loss
