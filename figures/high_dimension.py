@@ -135,7 +135,8 @@ def draw_whole(ax, m):
 
 def claims(m):
     """Bounds: s = 0 leaves 1 by definition; 1/Σw² < 2 means that one weight is more than half, as Σw² ≤ max w; no
-    linear score is better than the Gaussian's (DSM.11), so what is has learned more than two moments."""
+    linear score is better than the Gaussian's (DSM.11), so a network below it has learned more than two moments. The
+    other bounds of 1 are the order that the caption states."""
     kernels, best, network, gaussian = (m.losses[name] for name in ("h = σ", "best h", "network", "Gaussian"))
     return [
         c.claim("kernels in use at k = 16 and more, h = σ: largest", max(m.kernels[KS >= 16]), 1, 2),

@@ -123,8 +123,8 @@ def draw(m):
 
 
 def claims(m):
-    """Bounds: (1, x) is the Gaussian by algebra, to rounding; a score that knows more than a Gaussian errs a tenth of
-    what it does; kernels of a density are blind between the points, so what is fitted to the whole is nearer."""
+    """Bounds: (1, x) is the Gaussian by algebra (LIN.3), to rounding; what errs a tenth of a Gaussian has learned more
+    than two moments; bounds of 1 are the order that the caption states."""
     errors, large = m.errors, NS[2:]
     fourier, kernel, density, network = (errors[name] for name in list(errors)[1:])
     gaussian = errors["linear, f = (1, x)"]
