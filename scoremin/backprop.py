@@ -135,8 +135,7 @@ def traced(params, *arrays):
 
 def by_hand(params, *arrays):
     """Whether the rules here apply: params traced as a whole, in reverse and once; arrays not traced."""
-    return (isinstance(params, Box) and isinstance(params._node, VJPNode) and not isinstance(params._value, Box)
-            and not traced(params._value, *arrays))
+    return isinstance(params, Box) and isinstance(params._node, VJPNode) and not traced(params._value, *arrays)
 
 
 def in_blocks(f, params, *arrays):

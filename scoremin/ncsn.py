@@ -58,5 +58,5 @@ def geometric_sigmas(sigma_max, sigma_min, n):
     """n noise levels (n,) from sigma_max down to sigma_min in equal ratios."""
     sigma_max, sigma_min, n = positive("sigma_max", sigma_max), positive("sigma_min", sigma_min), whole("n", n, 2)
     if not sigma_max > sigma_min * (1 + 4e-16 * n):
-        raise ValueError(f"sigma_max is {sigma_max}, sigma_min {sigma_min}; want sigma_max > sigma_min, {n} levels apart")
+        raise ValueError(f"sigma_max is {sigma_max}, sigma_min {sigma_min}; want room for {n} levels")
     return np.geomspace(sigma_max, sigma_min, n)                             # (n,)  (NCSN.1)

@@ -72,7 +72,7 @@ def probes(rng, kind, shape, dtype=np.float64):
     """Random v with E vvᵀ = I over the last axis: kind "rademacher", "gaussian" or "sphere"; float64 or float32."""
     rng, shape, dtype = generator(rng), wholes("shape", shape), float_type(dtype)
     if not shape or not isinstance(kind, str) or kind not in ("rademacher", "gaussian", "sphere"):
-        raise ValueError(f'kind is {described(kind)}, shape {shape}; want "rademacher", "gaussian" or "sphere", and (…, d)')
+        raise ValueError(f'kind is {described(kind)}, shape {shape}; want "rademacher", "gaussian" or "sphere", (…, d)')
     if kind == "rademacher":
         return 2 * rng.integers(0, 2, size=shape).astype(dtype) - 1
     v = rng.standard_normal(shape, dtype)

@@ -1,11 +1,13 @@
 """The rules derived by hand, against autograd's own on the plain network, and against loops."""
 
+from types import SimpleNamespace
+
 import autograd.numpy as np
 import pytest
 from autograd import elementwise_grad, grad, jacobian, make_jvp, make_vjp, value_and_grad
 from autograd.misc import flatten
 from objectives import OBJECTIVES
-from oracles import plain_mlp, plain_noise_conditional
+from oracles import plain_mlp, plain_noise_conditional, random_params
 
 from scoremin import (
     MLP,
@@ -15,10 +17,13 @@ from scoremin import (
     denoising_loss,
     divergence,
     energy_score,
+    explicit_loss,
     implicit_loss,
     init_mlp,
     jvp,
     ncsn_loss,
+    sliced_loss,
+    sliced_vr_loss,
 )
 
 DEPTHS = {"linear": [3, 3], "one hidden": [3, 8, 3], "two hidden": [3, 8, 7, 3], "three hidden": [3, 6, 5, 4, 3],
@@ -134,3 +139,81 @@ def test_tangent_of_an_energy_is_its_gradient_against_the_direction():
     params, u = network([3, 8, 7, 1]), V[0]
     assert_same(lambda p: np.sum(u * EnergyMLP(p).gradient(X)),
                 lambda p: np.sum(make_jvp(plain_mlp(p))(X)(u)[1]), params)
+
+
+def test_third_derivatives_of_an_energy_by_hand():
+    """(BP.12) (BP.13) (BP.14) Σ_n c_n pᵀ∂²E q and its gradient in θ, three hidden layers, against autograd's own."""
+    rng, params = np.random.default_rng(5), random_params([3, 6, 5, 4, 1])
+    x, p, q, c = (rng.normal(size=shape) for shape in ((7, 3), (7, 3), (7, 3), (7, 1)))
+    forms, grads = by_third_rules(params, x, p, q, c)
+
+    def plain(params):
+        along_q = lambda x: make_jvp(lambda x: plain_mlp(params)(x)[:, 0])(x)(q)[1]
+        return np.sum(c[:, 0] * make_jvp(along_q)(x)(p)[1])
+    value, expected = value_and_grad(plain)(params)
+    assert abs(np.sum(c * forms) - value) < 1e-12 * abs(value)
+    assert np.allclose(flatten(grads)[0], flatten(expected)[0], rtol=1e-11, atol=1e-13)
+
+
+def by_third_rules(params, x, p, q, c):
+    """pᵀ∂²E q by (BP.12), and ∂/∂θ of its sum weighted by c by (BP.13) and (BP.14)."""
+    tape, a = [], (x, p, q, np.zeros_like(x))
+    for W, b in params:
+        y, y_p, y_q, y_pq = (part @ W for part in a)
+        y, before, gate = y + b, a, 1 / (1 + np.exp(-(y + b)))
+        slope = gate + y * gate * (1 - gate)
+        bend = (1 - gate) * (2 * slope - y * gate)
+        third = (1 - gate) * (2 * bend - slope) - gate * (1 - gate) * (2 * slope - y * gate)
+        tape.append((W, before, y_p, y_q, y_pq, slope, bend, third))
+        a = (y * gate, slope * y_p, slope * y_q, bend * y_p * y_q + slope * y_pq)
+    grads, deltas = [], (np.zeros_like(c), np.zeros_like(c), np.zeros_like(c), c)
+    for l in reversed(range(len(params))):
+        W, before, *_ = tape[l]
+        grads.append((sum(part.T @ delta for part, delta in zip(before, deltas)), deltas[0].sum(axis=0)))
+        if l:
+            _, _, y_p, y_q, y_pq, slope, bend, third = tape[l - 1]
+            g, g_p, g_q, g_pq = (delta @ W.T for delta in deltas)
+            deltas = (slope * g + bend * (y_p * g_p + y_q * g_q + y_pq * g_pq) + third * y_p * y_q * g_pq,
+                      slope * g_p + bend * y_q * g_pq, slope * g_q + bend * y_p * g_pq, slope * g_pq)
+    return y_pq_of(tape), grads[::-1]
+
+
+def y_pq_of(tape):
+    """The last layer's ÿ."""
+    return tape[-1][4]
+
+
+def test_seeds_of_every_objective_are_what_autograd_hands_over():
+    """(BP.11) ∂ℓ/∂s, ∂ℓ/∂Jv and ∂ℓ/∂tr of each objective, read off a score that is an array of its own."""
+    rng = np.random.default_rng(6)
+    x, z, target, s = (rng.normal(size=(5, 3)) for _ in range(4))
+    v, sigma = rng.normal(size=(2, 5, 3)), np.array([0.1, 0.2, 0.5, 1.0, 2.0])
+    J, tr, N, M = rng.normal(size=(2, 5, 3)), rng.normal(size=5), 5, 2
+    fixed = lambda s: lambda x, *sigma: s
+    knows = lambda s, J, tr: SimpleNamespace(jvp=lambda x, v: (s, J), divergence=lambda x: (s, tr))
+    seeds = {
+        "explicit": (grad(lambda s: explicit_loss(fixed(s), x, target))(s), (s - target) / N),
+        "denoising": (grad(lambda s: denoising_loss(fixed(s), x, z, 0.3))(s), (s + z / 0.3) / N),
+        "ncsn": (grad(lambda s: ncsn_loss(fixed(s), x, z, sigma))(s), sigma[:, None] * (sigma[:, None] * s + z) / N),
+        "implicit": (grad(lambda s: implicit_loss(knows(s, J, tr), x))(s), s / N),
+        "implicit, t": (grad(lambda tr: implicit_loss(knows(s, J, tr), x))(tr), np.full(5, 1 / N)),
+        "SSM-VR": (grad(lambda s: sliced_vr_loss(knows(s, J, tr), x, v))(s), s / N),
+        "SSM-VR, Jv": (grad(lambda J: sliced_vr_loss(knows(s, J, tr), x, v))(J), v / (N * M)),
+        "SSM": (grad(lambda s: sliced_loss(knows(s, J, tr), x, v))(s),
+                sum(v_m * np.sum(v_m * s, axis=1, keepdims=True) for v_m in v) / (N * M)),
+        "SSM, Jv": (grad(lambda J: sliced_loss(knows(s, J, tr), x, v))(J), v / (N * M)),
+    }
+    for name, (found, wanted) in seeds.items():
+        assert np.allclose(found, wanted, rtol=1e-13, atol=1e-16), name
+
+
+def test_derivatives_go_back_through_one_level():
+    """(NET.6) The gradient of a loss of s(·, σ) in θ, from that of the MLP it is at one level, against autograd's."""
+    params, x, sigma = random_params([4, 6, 5, 3]), np.random.default_rng(7).normal(size=(5, 3)), 0.2
+    score = NoiseConditionalMLP(params, 0.7)
+    loss = lambda score: np.sum(np.sin(score(x)))
+    expected = grad(lambda params: loss(lambda x: NoiseConditionalMLP(params, 0.7)(x, sigma)))(params)
+    (G, g), *middle, (G_last, g_last) = grad(lambda params: loss(MLP(params)))(score.at(sigma).params)
+    back = [(np.vstack([G / np.sqrt(sigma**2 + 0.7**2), np.log(sigma) * g]), g), *middle,
+            (G_last / sigma, g_last / sigma)]
+    assert np.allclose(flatten(back)[0], flatten(expected)[0], rtol=1e-12, atol=1e-13)

@@ -7,13 +7,13 @@ import pytest
 from autograd import grad, make_jvp, make_vjp, value_and_grad
 from autograd.misc import flatten
 from objectives import CASES, NETWORKS, OBJECTIVES, N
-from oracles import gradient_error, plain_mlp, random_params
+from oracles import gradient_error, plain_mlp, random_params, replay
 
-from scoremin import MLP, denoising_loss, explicit_loss, implicit_loss, ncsn_loss
+from scoremin import MLP, denoising_loss, explicit_loss, implicit_loss, langevin, ncsn_loss
 
 walk = pytest.mark.parametrize("objective, network", CASES, ids=[", ".join(case) for case in CASES])
 MAIN = [case for case in CASES if case[1] in ("two hidden layers", "energy", "noise-conditional")]
-DEEP = [case for case in CASES if case in MAIN or case[0] == "implicit" or case[1] == "four of one width"]
+DEEP = [case for case in CASES if case in MAIN or case[0] == "implicit"]
 walk_main = pytest.mark.parametrize("objective, network", MAIN, ids=[", ".join(case) for case in MAIN])
 
 
@@ -236,3 +236,10 @@ def test_mean_is_over_rows_and_not_over_entries():
         x = np.ones((n, d))
         assert explicit_loss(np.zeros_like, x, 2 * x) == 2 * d
         assert ncsn_loss(lambda x, sigma: np.zeros_like(x), x, x, 1.0) == d / 2
+
+
+def test_given_noise_must_fit_exactly():
+    """The generator that replays given noise refuses to broadcast it, so that no test of a chain rests on that."""
+    for wrong in ((4, 1), (1, 2), (4, 3)):
+        with pytest.raises(AssertionError):
+            langevin(lambda x: -x, np.zeros((4, 2)), 0.1, 1, replay([np.ones(wrong)]))

@@ -211,5 +211,5 @@ def test_values_do_not_depend_on_where_blocks_end(n):
 @pytest.mark.parametrize("dtype", [int, np.float16, "float128" if hasattr(np, "float128") else complex])
 def test_parameters_are_drawn_in_float32_or_float64_alone(dtype):
     """Integers would round every weight to 0: refused, with what is wanted."""
-    with pytest.raises(ValueError, match="want an input and an output size, float32 or float64"):
+    with pytest.raises(TypeError, match="want numpy.float32 or numpy.float64"):
         init_mlp(np.random.default_rng(0), [2, 2], dtype)
