@@ -149,8 +149,8 @@ def draw(m):
 
 def claims(m):
     """Bounds: a mean over probes or over ±z never has more variance than what it is the mean of; the closed form
-    (ISM.13) is an identity, to rounding in float32; the best linear score is (DSM.11), and less than it was learned from more than two moments.
-    That denoising comes first is the order that the caption states."""
+    (ISM.13) is an identity, to rounding in float32; what leaves less noise than the best linear score (DSM.11) has
+    learned more than two moments. That denoising comes first is the order that the caption states."""
     variance, final = m.variance, {name: errors[-1] for name, errors in m.errors.items()}
     noisier = lambda a, b, text, *numbers: (f"variance of the gradient: {a} over {b}{text}", variance[a] / variance[b],
                                             *numbers)
