@@ -65,10 +65,16 @@ FIGURES = {
     "probe_variance": 2,
     "cost_vs_dimension": 3,
     "langevin_step": 2,
+    "continuous_noise": 20,
+    "likelihood": 9,
     "objectives_compared": 13,
+    "digits": 16,
+    "high_dimension": 6,
+    "objectives_on_digits": 15,
+    "without_gradient_descent": 4,
     "common_mistakes": 5,
 }
-TIMED = {"cost_vs_dimension"}  # they show measured times
+TIMED = {"cost_vs_dimension", "objectives_on_digits", "without_gradient_descent"}  # they show measured times
 WRITTEN = "# Gallery\n\nWritten by `python run_all.py`"
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
