@@ -181,7 +181,7 @@ def in_range(f):
     @wraps(f)
     def checked(*args, **options):
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            return result(f.__qualname__, f(*args, **options))
+            return result(f.__qualname__.split(".<")[0], f(*args, **options))
     return checked
 
 
@@ -285,31 +285,34 @@ def noise_levels(name, sigma, x):
     return sigma[:, None] if sigma.ndim else np.full((len(x), 1), sigma, x.dtype)
 
 
-def descending(name, sigmas, least=1):
-    """sigmas, numbers > 0 in strictly descending order, as a list."""
+def descending(name, sigmas, least=1, upwards=False):
+    """sigmas, numbers > 0 in strictly descending order, or ascending where upwards, as a list."""
     sigmas = floats(name, untraced(name, sigmas), np.float64)
-    if sigmas.ndim != 1 or len(sigmas) < least or not (np.diff(sigmas) < 0).all():
-        raise ValueError(f"{name} are {sigmas}; want {least} or more finite numbers > 0 in strictly descending order")
+    steps = np.diff(sigmas) if sigmas.ndim == 1 and len(sigmas) >= least else np.zeros(1)
+    if not (steps < 0).all() and not (upwards and (steps > 0).all()):
+        order = "strictly descending or ascending" if upwards else "strictly descending"
+        raise ValueError(f"{name} are {sigmas}; want {least} or more finite numbers > 0 in {order} order")
     return [positive(name, sigma) for sigma in sigmas.tolist()]
 
 
 @contextmanager
-def chain_step(i, x, start):
-    """Step i of chains at x: where the score fails there, the error gets the step and the likely cause."""
+def chain_step(step, x, start, remedy):
+    """One step of chains at x: where it fails, the error gets its number and the likely cause."""
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             yield
+    except OverflowError as error:
+        raise FloatingPointError(f"the chain diverged at step {step}: {error} {remedy}") from None
     except FloatingPointError as error:
         first, last = np.abs(start).max(), np.abs(x).max()
-        cause = "use a smaller step" if last > 1e3 * (1 + first) else "the score is at fault, not the step"
-        raise FloatingPointError(f"{error} at step {i}; |x| went from {first:.3g} to {last:.3g}: {cause}") from None
+        cause = f" {remedy}" if last > 1e3 * (1 + first) else ": the score is at fault, not the step"
+        raise FloatingPointError(f"{error} at step {step}; |x| went from {first:.3g} to {last:.3g}{cause}") from None
 
 
-def unbroken(moved, x, i, step):
-    """moved, where the chains at x went in step i, if its squares are numbers still."""
+def unbroken(moved, x):
+    """moved, where chains went from x, if its squares are numbers still."""
     if not math.isfinite(np.vdot(moved, moved)):
-        raise FloatingPointError(f"the chain diverged at step {i}: |x| went from {np.abs(x).max():.3g} to "
-                                 f"{np.abs(moved).max():.3g} at a step size of {step:.3g}; use a smaller step")
+        raise OverflowError(f"|x| went from {np.abs(x).max():.3g} to {np.abs(moved).max():.3g}")
     return moved
 
 
