@@ -23,7 +23,8 @@ from autograd.tracer import getval
 
 from .backprop import cast
 
-LIMITS = {np.dtype(kind): (float(np.finfo(kind).tiny), float(np.finfo(kind).max)) for kind in "fd"}
+LIMITS = {np.dtype(kind): (np.finfo(kind).tiny.item()**0.5, np.finfo(kind).max.item()**0.5) for kind in "fd"}
+ARRAYS = (np.ndarray, np.memmap)  # no matrix, no mask
 quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # for what is checked for NaN and infinity after
 
 
@@ -116,8 +117,9 @@ def noise_levels(name, sigma, x):
     sigma = floats(name, untraced(name, sigma), x.dtype)
     if sigma.shape not in ((), (len(x),)):
         raise ValueError(f"{name} has shape {sigma.shape}; want one number or ({len(x)},), one per row of x")
-    for extreme in (sigma.min(), sigma.max()):
-        positive(name, extreme, x.dtype)
+    least, most = LIMITS[x.dtype]
+    if not (least < sigma.min() and sigma.max() < most):
+        raise ValueError(f"{name} runs from {sigma.min()} to {sigma.max()}; want finite numbers > 0 with squares so")
     return sigma[:, None] if sigma.ndim else np.full((len(x), 1), sigma, x.dtype)
 
 
@@ -133,29 +135,30 @@ def descending(name, sigmas, least=1, upwards=False):
 
 def parameters(params):
     """(inputs, outputs) of params, a list of (W (in,out), b (out,)), if its layers fit."""
-    layers, width = getval(params), None
+    layers, inputs, width = getval(params), None, None
     demand(isinstance(layers, (list, tuple)) and layers, "params", layers, "a list of (W (in, out), b (out,))")
-    for l, layer in enumerate(map(getval, layers)):
+    for l, layer in enumerate(layers):
+        layer = getval(layer)
         if not isinstance(layer, (list, tuple)) or len(layer) != 2:
             raise TypeError(f"params[{l}] is {described(layer)}; want (W (in, out), b (out,))")
         W, b = getval(layer[0]), getval(layer[1])
         for a in (W, b):
-            if type(a) not in (np.ndarray, np.memmap) or a.dtype not in LIMITS:  # no matrix, no mask
+            if type(a) not in ARRAYS or a.dtype not in LIMITS:
                 raise TypeError(f"params[{l}] holds {described(a)}; want arrays W and b of float32 or float64")
-        if W.ndim != 2 or 0 in W.shape or b.shape != W.shape[1:] or W.shape[0] != (width or W.shape[0]):
+        if W.ndim != 2 or not W.size or b.shape != W.shape[1:] or W.shape[0] != (width or W.shape[0]):
             raise ValueError(f"params[{l}] has shapes {W.shape} and {b.shape}; want ({width or 'in'}, out) and (out,)")
         if not isinstance(params, Box) and not (finite(W) and finite(b)):  # in training the loss would show it
             raise ValueError(f"params[{l}] holds NaN or infinity; want finite numbers")
-        width = W.shape[1]
-    return getval(getval(layers[0])[0]).shape[0], width
+        inputs, width = inputs or W.shape[0], W.shape[1]
+    return inputs, width
 
 
 # Values of functions.
 
 
-@quiet
 def value_at(f, x, *sigma, name="score", shape=None):
-    """f(x, *sigma), a float array of x's shape, or of the given one, in x's dtype. f sees x read-only."""
+    """f(x, *sigma), a float array of x's shape, or of the given one, in x's dtype. f sees x read-only.
+    The caller is quiet."""
     try:
         s = function(name, f)(frozen(x), *map(frozen, sigma))
     except (TypeError, ValueError, AttributeError) as error:
@@ -217,12 +220,12 @@ def result(name, value):
 def in_range(f):
     """f, whose value must be finite: inputs within range can have an answer that is not. It gives no warning.
     A network that is trained is left to its loss, which sees the same."""
-    @quiet
     @wraps(f)
     def checked(*args, **options):
-        value = f(*args, **options)
-        trained = args and isinstance(getattr(args[0], "params", None), Box)
-        return value if trained else result(f.__qualname__.split(".<")[0], value)
+        if args and isinstance(getattr(args[0], "params", None), Box):
+            return f(*args, **options)
+        with np.errstate(all="ignore"):
+            return result(f.__qualname__.split(".<")[0], f(*args, **options))
     return checked
 
 
@@ -238,9 +241,9 @@ def number(name, value, wanted):
 
 def positive(name, value, dtype=np.float64):
     """value as a Python float > 0 whose square is a number of dtype too; it leaves the dtype of arrays alone."""
-    wanted, (least, most) = f"one finite number > 0, also squared in {np.dtype(dtype)}", LIMITS[np.dtype(dtype)]
+    wanted, (least, most) = "one finite number > 0 whose square is one too", LIMITS[np.dtype(dtype)]
     value = number(name, value, wanted)
-    return float(demand(least**0.5 < value < most**0.5, name, value, wanted, ValueError))
+    return float(demand(least < value < most, name, value, wanted, ValueError))
 
 
 def nonnegative(name, value):

@@ -64,6 +64,7 @@ from .checks import (
     nonnegative,
     points,
     positive,
+    quiet,
     unbroken,
     untraced,
     value_at,
@@ -88,6 +89,7 @@ def langevin(score, x, step, n_steps, rng, temperature=1.0, callback=None):
     return x
 
 
+@quiet
 def annealed_langevin(score, x, sigmas, step, n_steps, rng, denoise=False, callback=None):
     """Langevin dynamics on score(x, sigma) at each of sigmas (L,), descending, n_steps at each.
 

@@ -32,11 +32,12 @@ Source: Székely & Rizzo 2013.
 
 import numpy as np
 
-from .checks import generator, in_range, points, result, untraced, value_at, whole
+from .checks import generator, in_range, points, quiet, result, untraced, value_at, whole
 from .data import squared_distances
 from .explicit import explicit_loss
 
 
+@quiet
 def fisher_divergence(score, target, x):
     """½ E‖s(x) − target(x)‖² for two score functions on points x (N,d)."""
     x = points("x", x)

@@ -97,7 +97,7 @@ from math import log
 
 import numpy as np
 
-from .checks import chain_step, descending, function, generator, points, unbroken, untraced, value_at
+from .checks import chain_step, descending, function, generator, points, quiet, unbroken, untraced, value_at
 from .derivatives import divergence
 
 
@@ -160,6 +160,7 @@ def _runge_kutta(f, y, sigma, after):
     return y + step / 6 * (f_1 + 2 * f_2 + 2 * f_3 + f_4)                    # like y  (SDE.22)
 
 
+@quiet
 def log_likelihood(score, x, sigmas, prior):
     """log q(x) (N,) at the level sigmas[-1], in nats, with the exact divergence, by Runge–Kutta of order 4.
 
