@@ -1,13 +1,18 @@
-"""How strong are the tests? One-line changes to a copy of the package, and which test notices each.
+"""How strong are the tests? One-line changes to a copy of the project, and which test notices each.
 
     python tests/mutants.py            all of them, on two cores
     python tests/mutants.py WORD ...   those whose file or reason holds one of the words
 
-A mutant is (file, old text, new text, why); old text must occur exactly once. The tests of the changed
-chapter run first, then the others, all but those of run_all.py. Exit status 0 if every mutant is
-killed, 1 if one survives or its text is not found, 2 if the tests fail on the unchanged copy.
+MUTANTS has, for each file, the tests that should notice, then its mutants: (old text, new text, why), and where
+others should notice, those tests as a fourth. A test is named FILE or FILE::NAME. Old text must occur exactly once.
+The named tests run first; where they pass, all tests of the file's chapter, then all others that do not start
+processes. Mutants of the tests' own oracles and formulas are killed when a test fails that stands on them.
+
+Exit status 0 if every mutant is killed, 1 if one survives or its text is not found, 2 if the tests fail on the
+unchanged copy.
 """
 
+import argparse
 import os
 import re
 import shutil
@@ -20,192 +25,585 @@ from queue import Queue
 
 ROOT = Path(__file__).resolve().parent.parent
 JOBS = 2
-LEFT_OUT = {"test_run_all.py", "test_labels.py"}  # slow; about texts
+LEFT_OUT = {"test_run_all", "test_book", "test_labels"}  # slow, or about texts; they run where a mutant names them
+SECONDS = 900  # a mutant under which the tests hang is killed after so long
 ENVIRONMENT = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
-MUTANTS = [
-    # data
-    ("data.py", "- 0.5 * d * np.log(2 * np.pi)", "- 0.5 * np.log(2 * np.pi)", "the factor d in the normaliser"),
-    ("data.py", "- 0.5 * np.linalg.slogdet", "- np.linalg.slogdet", "half of log det"),
-    ("data.py", "self.covs + noise)", "self.covs + noise**0.5)", "σ for σ² in the smoothed mixture"),
-    ("data.py", "return -np.sum(r[:, :, None] * pull", "return np.sum(r[:, :, None] * pull",
-     "sign of the mixture score"),
-    ("data.py", "a - m), axis=-1))", "a), axis=-1))", "the maximum not taken out"),
-    ("data.py", "\"nij,nj->ni\"", "\"nji,nj->ni\"", "Cholesky factor transposed in sampling"),
-    ("data.py", "np.sum(diff * pull, axis=2), pull", "np.sum(diff * diff, axis=2), pull",
-     "no precision in the exponent"),
-    # derivatives
-    ("derivatives.py", "np.sum(basis * J, axis=(0, 2))", "np.sum(basis[:1] * J[:1], axis=(0, 2))",
-     "the first entry for the diagonal"),
-    ("derivatives.py", "np.sum(a) / a.size", "np.sum(a) / len(a) / 2", "half of a mean"),
-    ("derivatives.py", "0.5 * np.vdot(weight * a, a)", "np.vdot(weight * a, a)", "the half of ½E‖a‖²"),
-    ("derivatives.py", "g / rows(s) * weight * (s - target)", "2 * g / rows(s) * weight * (s - target)",
-     "the gradient of ‖a‖² for that of ½‖a‖²"),
-    ("derivatives.py", "0.5 * np.vdot(a, a) / rows(a) + np.vdot", "np.vdot(a, a) / rows(a) + np.vdot",
-     "the half in both sliced losses"),
-    ("derivatives.py", "/ rows(a) + np.vdot(v, Jv)", "/ rows(a) - np.vdot(v, Jv)", "sign of vᵀJv"),
-    ("derivatives.py", "g / rows(v) * v)", "-g / rows(v) * v)",
-     "sign of vᵀJv in the gradient"),
-    ("derivatives.py", "return a.size // a.shape[-1]", "return len(a)", "a wrong count of rows for stacked probes"),
-    ("derivatives.py", "np.ones(a.shape, a.dtype))", "np.ones(a.shape))",
-     "a float64 gradient of a float32 mean"),
-    # explicit
-    ("explicit.py", "return half_mean_square(", "return 2 * half_mean_square(", "half of the explicit loss"),
-    ("explicit.py", "/ (-2 * h**2)", "/ (-2 * h)", "h for h² in the kernel"),
-    ("explicit.py", "- (x - centre)) / h**2", "- (x - centre)) / h", "h for h² in the KDE score"),
-    ("explicit.py", "0.5 * d * np.log(2 * np.pi * h**2)", "0.5 * np.log(2 * np.pi * h**2)", "the factor d in the KDE"),
-    ("explicit.py", "np.log(n) + 0.5", "0.5", "1/n in the KDE"),
-    ("explicit.py", "== start + np.arange(len(block))", "== np.arange(len(block))",
-     "leave-one-out wrong after a block"),
-    # implicit and sliced
-    ("implicit.py", "half_mean_square(s) + mean", "2 * half_mean_square(s) + mean", "half of ‖s‖² in ISM"),
-    ("implicit.py", "half_mean_square(s) + mean(tr)", "half_mean_square(s) - mean(tr)", "sign of the trace"),
-    ("implicit.py", "+ mean(tr)", "+ mean(tr) / x.shape[1]", "trace divided by d"),
-    ("sliced.py", "np.sum(v * s, axis=-1, keepdims=True)", "v * s", "squares before the sum"),
-    ("sliced.py", "half_mean_square_plus(s, v, Jv)",
-     "half_mean_square_plus(np.sum(v * s, axis=-1, keepdims=True), v, Jv)", "SSM for SSM-VR"),
-    ("sliced.py", "v *= (shape[-1] / np.sum", "v *= (1 / np.sum", "sphere of norm 1"),
-    ("sliced.py", "2 * rng.integers(0, 2, size=shape).astype(dtype) - 1",
-     "rng.integers(0, 2, size=shape).astype(dtype)", "probes 0, 1 for ±1"),
-    ("sliced.py", "rng.standard_normal(shape, dtype)", "rng.standard_normal(shape)", "float64 probes"),
-    # denoising and ncsn
-    ("denoising.py", "x), -z / sigma)", "x), z / sigma)", "sign of the DSM target"),
-    ("denoising.py", "x), -z / sigma)", "x), -z / sigma**2)", "σ² for σ in the target"),
-    ("denoising.py", "score(x + sigma * z)", "score(x + sigma**2 * z)", "σ² for σ in the noise"),
-    ("denoising.py", "score(x + sigma * z)", "score(x)", "the score asked at the clean point"),
-    ("denoising.py", "return half_mean_square(", "return 2 * half_mean_square(", "half of the DSM loss"),
-    ("denoising.py", "x_noisy + sigma**2 * like", "x_noisy + sigma * like", "σ for σ² in Tweedie"),
-    ("denoising.py", "x_noisy + sigma**2 * like", "x_noisy - sigma**2 * like", "sign of Tweedie"),
-    ("ncsn.py", "-z / column, column**2)", "-z / column, column**4)", "weighted by σ² twice"),
-    ("ncsn.py", "-z / column, column**2)", "-z / column, column)", "weighted by σ for σ²"),
-    ("ncsn.py", "-z / column, column**2)", "z / column, column**2)", "sign of the NCSN target"),
-    ("ncsn.py", "return half_mean_square(", "return 2 * half_mean_square(", "half of the NCSN loss"),
-    ("ncsn.py", "score(x + column * z, column[:, 0])", "score(x + column * z, column[::-1, 0])",
-     "levels of other rows"),
-    ("ncsn.py", "np.geomspace(sigma_max, sigma_min, n)", "np.linspace(sigma_max, sigma_min, n)", "linear levels"),
-    ("ncsn.py", "np.geomspace(sigma_max, sigma_min, n)", "np.geomspace(sigma_max, sigma_min, n + 1)[:-1]",
-     "the last level missing"),
-    ("checks.py", "np.asarray(sigma, dtype=x.dtype)", "np.asarray(sigma, dtype=float)", "float64 levels"),
-    # langevin
-    ("langevin.py", "0.5 * step * like", "step * like", "half of the drift"),
-    ("langevin.py", "size = float(temperature * step)**0.5", "size = float(temperature * step)",
-     "noise step for √step"),
-    ("langevin.py", "size = float(temperature * step)**0.5", "size = float(2 * temperature * step)**0.5",
-     "noise √(2 step)"),
-    ("langevin.py", "size = float(temperature * step)**0.5", "size = float(temperature) * float(step)**0.5",
-     "T for √T"),
-    ("langevin.py", "x.dtype)                            # (N,d)", "float)  # (N,d)", "float64 noise"),
-    ("langevin.py", "rng.standard_normal(x.shape, x.dtype)", "rng.standard_normal((1, x.shape[1]), x.dtype)",
-     "one noise for all chains"),
-    ("langevin.py", "step * sigma**2 / float(sigmas[-1])**2", "step * sigma / float(sigmas[-1])", "step ∝ σ"),
-    ("langevin.py", "step * sigma**2 / float(sigmas[-1])**2", "step * sigma**2 / float(sigmas[0])**2",
-     "step of the first level"),
-    ("langevin.py", "x + sigma**2 * ", "x + 0.5 * sigma**2 * ", "half of the last denoising"),
-    ("langevin.py", "callback(i * n_steps + k, x)", "callback(i + k, x)", "annealed indices"),
-    ("langevin.py", "bounded[1:] < bounded[:-1]", "bounded[1:] <= bounded[:-1]", "equal levels accepted"),
-    ("langevin.py", "if not np.isfinite(np.sum(moved**2)):", "if False:", "divergence not seen"),
-    ("langevin.py", "not 0 <= temperature < np.inf", "not 0 <= temperature", "infinite temperature accepted"),
-    # metrics
-    ("metrics.py", "return half_mean_square(", "return 2 * half_mean_square(", "half of the Fisher divergence"),
-    ("metrics.py", "2 * _mean_distance(a, b) - ", "_mean_distance(a, b) - ", "the 2 of the energy distance"),
-    ("metrics.py", "for R in blocks) / (len(a) * len(b))", "for R in blocks) / (len(a) * (len(b) - 1 or 1))",
-     "1/(n − 1) in the energy distance"),
-    ("metrics.py", "np.sum(R, dtype=float)", "np.sum(R**2, dtype=float)", "squared distances"),
-    ("metrics.py", "-1 / len(b)], [len(a), len(b)]", "-1 / len(a)], [len(a), len(b)]", "weights of the second sample"),
-    ("metrics.py", "for _ in range(n_permutations)", "for _ in range(n_permutations - 1)", "K off by one"),
-    ("metrics.py", "np.argmin(sq", "np.argmax(sq", "the farthest mode"),
-    ("metrics.py", "minlength=len(means)", "minlength=0", "empty modes left out"),
+MUTANTS = {
+    "scoremin/data.py": ("test_data", [
+        ("- 0.5 * d * np.log(2 * np.pi)", "- 0.5 * np.log(2 * np.pi)", "the factor d in the normaliser"),
+        ("- 0.5 * np.linalg.slogdet", "- np.linalg.slogdet", "half of log det"),
+        ("(np.log(self.weights)", "(self.weights", "w for log w"),
+        ("0.5 * np.sum(diff * pull", "0.5 * np.sum(diff * diff", "no precision in the exponent"),
+        ("in_precision(-np.sum(r[", "in_precision(np.sum(r[", "sign of the mixture score"),
+        ("np.exp(a - most)", "np.exp(a)", "the maximum not taken out of the logarithm"),
+        ("@ root.T", "@ root", "Cholesky factor transposed in sampling"),
+        ("size=n, p=self.weights", "size=n", "equal weights in sampling"),
+        ("weights / weights.sum(), cov", "weights, cov", "weights that sum to 1 but for rounding"),
+        ('positive("sigma", sigma)**2 * np.eye', 'positive("sigma", sigma) * np.eye',
+         "σ for σ² in the smoothed mixture"),
+        ("rtol=0, atol=1e-9", "rtol=0, atol=1e-2", "asymmetric covariances accepted"),
+        ("4 * d * np.finfo(float).eps", "0", "covariances singular to rounding accepted", "test_data test_bad_input"),
+        ("(data - shift) / scale, shift", "(data - shift) / scale**2, shift", "variance for deviation", "test_beyond"),
+        ("data.std(axis=0)  ", "np.full_like(data[0], data.std())  ", "one scale for all columns", "test_beyond"),
+        ("data.std(axis=0)  ", "data.std(axis=0, ddof=1)  ", "1/(n − 1) in the deviation", "test_beyond"),
+        ("data.mean(axis=0), data", "np.median(data, axis=0), data", "median for mean", "test_beyond"),
+        ("1 + 2 * rng.random", "1 + rng.random", "half of the swiss roll"),
+        ("noise * rng.standard_normal((n, 2))) / 10", "10 * noise * rng.standard_normal((n, 2))) / 10",
+         "noise of the roll not divided"),
+        ("np.sin(t) - 0.25", "np.sin(t) + 0.25", "moons that do not face"),
+        ("x + noise * rng", "x + noise**2 * rng", "variance for deviation in the moons"),
+        ("+ column % 2", "", "stripes for a checkerboard"),
+    ]),
+    "scoremin/derivatives.py": ("test_derivatives", [
+        ("column[:, j]", "column[:, 0]", "the first column for the diagonal"),
+        ("tr = tr + column", "tr = column", "the last entry for the trace"),
+        ("np.stack(Jv)", "np.stack(Jv[::-1])", "probes in another order"),
+        ('if hasattr(score, "jvp")', "if False", "a jvp that is offered not used"),
+        ('if hasattr(score, "divergence")', "if False", "a divergence that is offered not used"),
+        ("tr, x.shape[:1], x.dtype", "tr, np.shape(tr), x.dtype", "a trace of any shape", "test_bad_input"),
+        ("Jv, v.shape, x.dtype", "Jv, np.shape(Jv), x.dtype", "a Jv of any shape", "test_bad_input"),
+        ("(frozen(x), frozen(v))", "(x, v)", "a jvp that writes into x", "test_bad_input"),
+    ]),
+    "scoremin/explicit.py": ("test_explicit", [
+        ("half_square(s - target)", "half_square(s + target)", "sign of the target"),
+        ("half_square(s - target)", "2 * half_square(s - target)", "half of the explicit loss"),
+        ("/ (-2 * h**2)", "/ (-2 * h)", "h for h² in the kernel"),
+        ("np.concatenate(shift) / h**2", "np.concatenate(shift) / h", "h for h² in the KDE score"),
+        ("0.5 * d * np.log(2 * np.pi * h**2)", "0.5 * np.log(2 * np.pi * h**2)", "the factor d in the KDE"),
+        ("np.log(n) + 0.5", "0.5", "1/n in the KDE"),
+        ("== start + np.arange", "== np.arange", "leave-one-out wrong after a block"),
+        ("len(data) - leave_one_out", "len(data)", "1/n for 1/(n − 1) in leave-one-out", "test_beyond"),
+        ("own, -np.inf, a", "own, 0, a", "own kernel kept"),
+        ("np.exp(a - row_max(a))", "np.exp(a)", "the maximum not taken out of the softmax"),
+        ("BLOCK // (n * d)", "len(x)", "all kernels held at once"),
+        ("not np.array_equal(x, data)", "len(x) != len(data)", "leave-one-out on other points", "test_bad_input"),
+    ]),
+    "scoremin/implicit.py": ("test_implicit", [
+        ("half_square(s) + tr)", "2 * half_square(s) + tr)", "half of ‖s‖² in ISM"),
+        ("half_square(s) + tr)", "half_square(s) - tr)", "sign of the trace"),
+        ("half_square(s) + tr)", "half_square(s) + tr / s.shape[1])", "trace divided by d"),
+    ]),
+    "scoremin/sliced.py": ("test_sliced", [
+        ("mean(0.5 * inner(v, s)**2", "mean(inner(v, s)**2", "half of (vᵀs)²"),
+        ("mean(0.5 * inner(v, s)**2", "mean(0.5 * inner(v * v, s * s)", "squares before the sum"),
+        ("mean(0.5 * inner(v, s)**2", "mean(half_square(s)", "SSM-VR for SSM"),
+        ("inner(v, Jv))                               # ()  (SSM.5)", "inner(s, Jv))", "sᵀJv for vᵀJv"),
+        ("(shape[-1] / np.sum", "(1 / np.sum", "sphere of norm 1"),
+        ("keepdims=True))**0.5", "keepdims=True))", "a square root of the sphere's norm"),
+        ("2 * rng.integers(0, 2, size=shape).astype(dtype) - 1", "rng.integers(0, 2, size=shape).astype(dtype)",
+         "probes 0, 1 for ±1"),
+        ("rng.standard_normal(shape, dtype)", "rng.standard_normal(shape)", "float64 probes"),
+        ("rng.standard_normal(shape, dtype)", "np.broadcast_to(rng.standard_normal(shape[-1:], dtype), shape) + 0",
+         "one probe for all rows"),
+        ("value_at(score, x - radius * v)", "value_at(score, x)", "one-sided difference", "test_beyond"),
+        ("(ahead - behind) / (2 * radius)", "(ahead - behind) / radius", "radius for its double", "test_beyond"),
+        ("(ahead - behind) / (2", "(behind - ahead) / (2", "sign of the difference", "test_beyond"),
+        ("s, Jv = 0.5 * (ahead + behind)", "s, Jv = ahead", "the score at one side for the mean", "test_beyond"),
+        ("inner(v, Jv))                               # ()  (SSM.12)", "inner(v, Jv) / 2)", "half of the differences",
+         "test_beyond"),
+    ]),
+    "scoremin/denoising.py": ("test_denoising", [
+        ("half_square(s + z / sigma)", "half_square(s - z / sigma)", "sign of the DSM target"),
+        ("half_square(s + z / sigma)", "half_square(s + z / sigma**2)", "σ² for σ in the target"),
+        ("half_square(s + z / sigma)", "2 * half_square(s + z / sigma)", "half of the DSM loss"),
+        ("s = value_at(score, x + sigma * z)  ", "s = value_at(score, x + sigma**2 * z)  ", "σ² for σ in the noise"),
+        ("s = value_at(score, x + sigma * z)  ", "s = value_at(score, x)  ", "the score asked at the clean point"),
+        ("inner(z, s - clean)", "inner(z, s)", "no control variate"),
+        ("inner(z, s - clean)", "inner(z, clean - s)", "sign of the control variate's term"),
+        ("+ d / (2 * sigma**2)", "+ d / sigma**2", "half of the constant d/2σ²"),
+        ("+ d / (2 * sigma**2)", "+ 1 / (2 * sigma**2)", "the d of the constant d/2σ²"),
+        ("inner(z, s - clean) / sigma", "inner(z, s - clean)", "1/σ of the middle term"),
+        ("x_noisy + sigma**2 * s", "x_noisy + sigma * s", "σ for σ² in Tweedie"),
+        ("x_noisy + sigma**2 * s", "x_noisy - sigma**2 * s", "sign of Tweedie"),
+    ]),
+    "scoremin/ncsn.py": ("test_ncsn", [
+        ("half_square(sigma * s + z)", "half_square(sigma * (sigma * s + z))", "weighted by σ² twice"),
+        ("half_square(sigma * s + z)", "half_square(sigma**0.5 * (s + z / sigma))", "weighted by σ for σ²"),
+        ("half_square(sigma * s + z)", "half_square(s + z / sigma)", "not weighted"),
+        ("half_square(sigma * s + z)", "half_square(sigma * s - z)", "sign of the NCSN target"),
+        ("half_square(sigma * s + z)", "2 * half_square(sigma * s + z)", "half of the NCSN loss"),
+        ("sigma[:, 0])  ", "sigma[::-1, 0])  ", "levels of other rows"),
+        ("x + sigma * z, sigma", "x + sigma**2 * z, sigma", "σ² for σ in the noise of NCSN"),
+        ("np.geomspace(sigma_max, sigma_min, n)", "np.linspace(sigma_max, sigma_min, n)", "linear levels"),
+        ("np.geomspace(sigma_max, sigma_min, n)", "np.geomspace(sigma_max, sigma_min, n + 1)[:-1]",
+         "the last level missing"),
+        ("if not sigma_max > sigma_min", "if not sigma_max >= sigma_min and sigma_max <= sigma_min",
+         "equal levels accepted", "test_bad_input"),
+    ]),
+    "scoremin/langevin.py": ("test_langevin", [
+        ("x + 0.5 * step * s", "x + step * s", "half of the drift"),
+        ("x + 0.5 * step * s", "x - 0.5 * step * s", "sign of the drift"),
+        ("temperature) * step)**0.5", "temperature) * step)", "noise step for √step"),
+        ('(nonnegative("temperature", temperature) * step)**0.5',
+         '(2 * nonnegative("temperature", temperature) * step)**0.5', "noise √(2 step)"),
+        ('(nonnegative("temperature", temperature) * step)**0.5', 'nonnegative("temperature", temperature) * step**0.5',
+         "T for √T"),
+        ("rng.standard_normal(x.shape, x.dtype)", "rng.standard_normal(x.shape)", "float64 noise"),
+        ("rng.standard_normal(x.shape, x.dtype)", "rng.standard_normal((1, x.shape[1]), x.dtype) + 0 * x",
+         "one noise for all chains"),
+        ("rng.standard_normal(x.shape, x.dtype)", "rng.standard_normal((len(x), 1), x.dtype) + 0 * x",
+         "one noise for all coordinates"),
+        ("step * sigma**2 / sigmas[-1]**2", "step * sigma / sigmas[-1]", "step ∝ σ in annealed Langevin"),
+        ("step * sigma**2 / sigmas[-1]**2", "step * sigma**2 / sigmas[0]**2", "step of the first level"),
+        ("x + sigma**2 * value_at", "x + 0.5 * sigma**2 * value_at", "half of the last denoising"),
+        ("x + sigma**2 * value_at", "x + sigma * value_at", "σ for σ² in the last denoising"),
+        ("i * n_steps + k", "i + k", "annealed indices"),
+        ("        unbroken(x, last, i, step)\n", "", "divergence not seen"),
+        (".copy(), positive", ", positive", "no steps give the input itself"),
+        ("callback)(i, x.copy())", "callback)(i, x)", "callbacks get the chain itself"),
+        ("n_steps, least=0)):", "n_steps, least=1)):", "no steps refused"),
+        ("at level {i}", "at level {i + 1}", "a level counted from 1"),
+        ("enumerate(sigmas)", "enumerate(sigmas[:-1])", "the last level not run"),
+        ("value_at(score, x, sigma), x, step_i", "value_at(score, x, sigmas[-1]), x, step_i",
+         "the last level's score at all levels"),
+    ]),
+    "scoremin/linear.py": ("test_linear", [
+        ("values[0].T @ values[0] / len(x)", "values[0].T @ values[0]", "a sum for the mean F"),
+        ("slope.mean(axis=0)", "slope.sum(axis=0)", "a sum for the mean U"),
+        ("W = -np.linalg.solve", "W = np.linalg.solve", "sign of W"),
+        ("F + ridge * np.eye", "F + 2 * ridge * np.eye", "half of the ridge"),
+        ("F + ridge * np.eye", "F + ridge * len(x) * np.eye", "ridge of a sum for that of a mean"),
+        ("if ridge == 0 and np", "if False and np", "dependent features accepted"),
+        ("for slope in slopes]", "for slope in slopes[::-1]]", "coordinates in another order"),
+        ("dtype=F.dtype), U)", "dtype=float), U)", "a float64 ridge"),
+    ]),
+    "scoremin/metrics.py": ("test_metrics", [
+        ("2 * _mean_distance(a, b) - ", "_mean_distance(a, b) - ", "the 2 of the energy distance"),
+        ("(len(a) * len(b))", "(len(a) * (len(b) - 1 or 1))", "1/(n − 1) in the energy distance"),
+        ("np.sum(R, dtype=float)", "np.sum(R**2, dtype=float)", "squared distances"),
+        ("range(0, len(a), rows))", "range(0, len(a), rows + 1))", "a row lost between blocks"),
+        ("-1 / (len(pool) - len(a))]", "-1 / len(a)]", "weights of the second sample"),
+        ("n_permutations))])", "n_permutations) - 1)])", "B off by one"),
+        (" - 1e-12 * R.max()", "", "ties lost to rounding"),
+        ("ED >= ED[0]", "ED[1:] >= ED[0]", "no 1 + in the p-value"),
+        ("ED = -np.sum", "ED = np.sum", "sign of the quadratic form"),
+        ("np.argmin(sq", "np.argmax(sq", "the farthest mode"),
+        ("minlength=len(means)", "minlength=0", "empty modes left out"),
+        ("fisher_divergence(score, target, x) / size", "(fisher_divergence(score, target, x) / size)**0.5",
+         "a root of the relative error"),
+        ("fisher_divergence(np.zeros_like, target, x)", "fisher_divergence(np.zeros_like, score, x)",
+         "relative to the score"),
+        ('name="target"))', 'name="score"))', "a target's fault blamed on the score", "test_bad_input"),
+    ]),
+    "scoremin/network.py": ("test_network", [
+        ("lambda g: g * ans * (1 - ans))", "lambda g: g * ans)", "ς' in reverse"),
+        ("lambda g, ans, y: g * ans * (1 - ans))", "lambda g, ans, y: g * ans)", "ς' forwards"),
+        ("gate * (1 + y * (1 - gate))", "gate * (1 + y * gate)", "φ'"),
+        ("defjvp(silu, lambda g, ans, y: g * silu_slope(y))", "defjvp(silu, lambda g, ans, y: g * sigmoid(y))",
+         "φ' forwards"),
+        ("/ np.sqrt(sigma**2 + self.sigma_data**2)  ", "/ (sigma + self.sigma_data)  ", "input scaling"),
+        ("np.log(sigma)], axis=1)) / sigma", "np.log(sigma)], axis=1))", "1/σ of the output"),
+        ("return lambda x: -gradient(", "return lambda x: gradient(", "energy sign flipped"),
+        ("/ np.sqrt(n_in)", "/ np.sqrt(n_out)", "spread of W"),
+        ("np.zeros(n_out, dtype)", "np.zeros(n_out)", "float64 biases"),
+        ("b + math.log(sigma) * W[-1]", "b + sigma * W[-1]", "σ for log σ at one level"),
+        ("W / sigma, b / sigma", "W / sigma, b", "1/σ of the last bias at one level"),
+        ("(sigma**2 + self.sigma_data**2)**0.5", "(sigma**2 + 1)**0.5", "σ_data at one level"),
+        ("if len(self.params) == 3", "if len(self.params) >= 3", "the closed form at another depth",
+         "test_derivatives test_gradients"),
+        ("return s, np.sum(unit * J, axis=(0, 2))", "return s, np.sum(unit[:1] * J[:1], axis=(0, 2))",
+         "one entry for the trace of a deep network", "test_derivatives test_gradients"),
+        ("return np.sum(unit * J, axis=(0, 2)), f", "return np.sum(unit[:1] * J[:1], axis=(0, 2)), f",
+         "one entry for the trace of a traced network", "test_gradients"),
+        ("if outputs != self.d:", "if False:", "a score of another width", "test_bad_input"),
+        ("if inputs != self.d + 1:", "if False:", "a noise-conditional score of another width", "test_bad_input"),
+        ("if outputs != 1:", "if False:", "an energy of two outputs", "test_bad_input"),
+        ('self.params, points("x", x, self.d))[:, 0]', 'self.params, points("x", x, self.d))', "an energy as a column"),
+    ]),
+    "scoremin/train.py": ("test_train", [
+        ("0.9 * m_1 + 0.1 * g", "0.99 * m_1 + 0.01 * g", "β₁"),
+        ("0.001 * g**2", "0.001 * g", "g for g²"),
+        ("0.999 * m_2 + 0.001", "0.99 * m_2 + 0.01", "β₂"),
+        ("m_1 / (1 - 0.9**k)", "m_1", "no correction of m_1 (FIT.2)"),
+        ("m_2 / (1 - 0.999**k)", "m_2 / (1 - 0.999)", "the factor of m_2 (FIT.2)"),
+        ("np.sqrt(m_2_hat) + 1e-8", "np.sqrt(m_2_hat + 1e-8)", "10⁻⁸ under the root"),
+        ("(k - 1) / n", "k / n", "the schedule off by one"),
+        ("math.cos(math.pi *", "math.cos(0.5 * math.pi *", "half a cosine"),
+        ("0.5 * rate * (1 +", "rate * (1 +", "the half of the schedule"),
+        ("rng.integers(len(data),", "rng.integers(len(data) - 1 or 1,", "the last row never drawn"),
+        ("rng.integers(len(data), size=batch_size)", "rng.permutation(len(data))[:batch_size]",
+         "rows drawn without replacement"),
+        ("batch_size=256", "batch_size=128", "the default batch"),
+        ("learning_rate=1e-3", "learning_rate=1e-2", "the default rate"),
+        ("np.zeros_like(theta), np.zeros_like(theta), []", "np.zeros(theta.shape), np.zeros(theta.shape), []",
+         "Adam's state in float64"),
+        ("dtype=theta.dtype), generator", "dtype=np.float64), generator", "batches in float64"),
+        ("if not math.isfinite(np.vdot(g, g)):", "if False:", "a gradient that is not finite"),
+        ("zip(iterator(progress, range(n)),", "zip(list(iterator(progress, range(n))),",
+         "steps run ahead of the progress"),
+        ("(list if isinstance(params, list) else tuple)(", "tuple(", "lists of params made tuples"),
+        ("losses.append(value)\n", "losses.append(value / 2)\n", "half of the losses"),
+        ("params, x, rng)))(params)", "params, x, np.random.default_rng(0))))(params)",
+         "a generator of its own for the loss"),
+    ]),
+    "scoremin/sde.py": ("test_sde", [
+        ("x + lost * value_at", "x - lost * value_at", "sign of the reversed drift"),
+        ("x + lost * value_at", "x + 0.5 * lost * value_at", "half of the reversed drift"),
+        ("+ lost**0.5 * z", "+ lost * z", "δ for √δ"),
+        ("+ lost**0.5 * z", "+ (2 * sigma * (sigma - after))**0.5 * z", "δ by the slope of σ²"),
+        ("lost = sigma**2 - after**2", "lost = (sigma - after)**2", "square of the difference of σ"),
+        ("lost = sigma**2 - after**2", "lost = sigma - after", "σ for σ² as time"),
+        ("rng.standard_normal(x.shape, x.dtype)", "rng.standard_normal(x.shape)",
+         "float64 noise in the reversed process"),
+        ("slope = -sigma * value_at", "slope = sigma * value_at", "sign of the flow"),
+        ("slope = -sigma * value_at", "slope = -value_at", "σ of the flow"),
+        ("guess = _finite(x + (after - sigma) * slope, x)", "guess = _finite(x + 0.5 * (after - sigma) * slope, x)",
+         "half of Euler's guess"),
+        ("value_at(score, guess, after))", "value_at(score, x, after))", "Heun without its guess"),
+        ("value_at(score, guess, after))", "value_at(score, guess, sigma))", "the far slope at the near level"),
+        ("(slope - after * value_at", "(slope - sigma * value_at", "the near σ in the far slope"),
+        ("return x + 0.5 * (after - sigma)", "return x + (after - sigma)", "the half of Heun's mean"),
+        ("x + sigma**2 * value_at(score, x, sigma), log", "x + sigma * value_at(score, x, sigma), log",
+         "σ for σ² in the denoiser"),
+        ("0.5 * width / last[1] *", "width / last[1] *", "half of the multistep correction"),
+        ("0.5 * width / last[1] *", "0.5 *", "steps of unequal width"),
+        ("(D - last[0])", "(last[0] - D)", "sign of the multistep correction"),
+        ("last[:] = D, width", "last[:] = ahead, width", "the corrected denoiser remembered"),
+        ("after / sigma * x + (1 - after / sigma) * ahead", "(1 - after / sigma) * x + after / sigma * ahead",
+         "the two parts of the solver exchanged"),
+        ("2 * f_2 + 2 * f_3", "4 * f_2", "Runge and Kutta without f_3"),
+        ("0.5 * (sigma + after)", "(sigma * after)**0.5", "a geometric mid-step"),
+        ("y + step * f_3", "y + 0.5 * step * f_3", "the last slope at mid-step"),
+        ("[-s, tr[:, None]]", "[-s, -tr[:, None]]", "sign of the divergence in the likelihood"),
+        ("[-s, tr[:, None]]", "[s, tr[:, None]]", "the likelihood's path against the flow"),
+        ("return sigma * np.hstack", "return np.hstack", "σ in the likelihood"),
+        ("(start - y[:, -1])", "(start + y[:, -1])", "sign of the integral"),
+        ("_levels(sigmas)[::-1]", "_levels(sigmas)", "the likelihood's path downwards"),
+        ("y[:, -1]).astype(x.dtype)", "y[:, -1]).astype(float)", "a float64 likelihood"),
+        ("(signs < 0).all()", "(signs <= 0).all()", "equal levels in a grid"),
+        ("(upwards and (signs", "((signs", "ascending levels in a sampler"),
+        ("at step {i}, from", "at step {i + 1}, from", "a step counted from 1"),
+    ]),
+    "tests/oracles.py": ("test_gradients", [
+        ("/ np.max(np.abs(numeric))", "/ 1e9", "a slope's error relative to a billion"),
+        ("numeric.append((loss(unflatten(flat + size * u)) - loss(unflatten(flat - size * u))) / (2 * size))",
+         "numeric.append(np.dot(g, u))", "a gradient held against itself"),
+        ("        assert z.shape == tuple(shape)\n", "", "replayed noise of any shape"),
+        ("z = np.asarray(next(self.draws), dtype)", "z = np.broadcast_to(np.asarray(next(self.draws), dtype), shape)",
+         "replayed noise broadcast"),
+        ("z = np.sqrt(d) * np", "z = np", "exact noise of variance 1/d"),
+        ("np.repeat(z, n, axis=0)", "np.tile(z, (n, 1))", "exact noise not at every point"),
+        ("np.tanh(0.5 * h)", "np.tanh(h)", "the half in the plain network's sigmoid"),
+        ("plain_mlp(params)(inputs) / sigma", "plain_mlp(params)(inputs)", "1/σ of the plain network"),
+        ("WIDTH = 18 / 360", "WIDTH = 18 / 361", "width of the quadrature", "test_denoising"),
+        ("np.linspace(-9, 9, 361)", "np.linspace(-3, 3, 361)", "ends of the quadrature", "test_denoising"),
+        ("rng.normal(0, 0.5, b.shape)", "np.zeros(b.shape)", "biases of 0 in the tests' networks"),
+    ]),
+    "tests/objectives.py": ("test_gradients", [
+        ("0.5 * (v @ s)**2", "(v @ s)**2", "half in the value of SSM by loops"),
+        ("0.5 * s @ s + sum(J[j, j]", "0.5 * s @ s + sum(J[0, j]", "a row for the diagonal by loops"),
+        ("v if v.ndim == 3 else v[None]", "v[:1] if v.ndim == 3 else v[None]", "the first probe alone by loops"),
+        ("(gate + x * gate * (1 - gate))[:, None]", "gate[:, None]", "φ' by loops"),
+        ("0.09 * np.eye(D)", "0.3 * np.eye(D)", "σ for σ² in the optimum of DSM"),
+        ("sigma**2 * (S + sigma**2 * np.eye(D))", "(S + sigma**2 * np.eye(D))",
+         "levels of equal weight in the optimum"),
+        ("zip(rows(x + sigma[:, None] * z, sigma), z, sigma)", "zip(rows(x, sigma), z, sigma)",
+         "clean points in NCSN by loops"),
+        ("back = -params", "back = params", "sign of the plain energy score"),
+        ("return sum(numbers) / len(numbers)", "return sum(numbers)", "a sum for a mean by loops"),
+        ("v = 2.0 * np.array", "v = 1.0 * np.array", "signs 0 and −1"),
+    ]),
+    "tests/test_data.py": ("test_data::test_jacobian_of_the_mixture_score_in_closed_form", [
+        ("r = np.exp(log_joint - np.max(log_joint))\n", "r = np.ones(len(P))\n", "weights in the formula (MIX.5)"),
+        ('np.einsum("k,ki,kj->ij", r, u - s, u - s)', 'np.einsum("k,ki,kj->ij", r, u, u)',
+         "the mean in the formula (MIX.5)"),
+    ]),
+    "tests/test_explicit.py": ("test_explicit", [
+        ("limit = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2), 0.8 * log(1.6) + 0.2 * log(0.4)",
+         "limit = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2), 0.5 * log(1.6) - 0.5 * log(0.4)",
+         "KL from the other side in the formula (ESM.7)", "test_explicit::test_far_modes_hide_their_weights"),
+        ("(1 - np.tanh(h**-2)) / h**2", "(1 + np.tanh(h**-2)) / h**2", "sign of tanh in the formula (ESM.8)",
+         "test_explicit::test_matching_the_kde_at_its_own_points_is_another_objective"),
+        ("(2 / h**2, lambda", "(1 / h**2, lambda", "the 2 of leave-one-out in the formula (ESM.8)",
+         "test_explicit::test_matching_the_kde_at_its_own_points_is_another_objective"),
+    ]),
+    "tests/test_implicit.py": ("test_implicit::test_implicit_loss_is_unbounded_where_the_data_are_flat", [
+        ("data = data - np.outer(data @ n, n) + [1.0, 2.0, 3.0]", "data = data + [1.0, 2.0, 3.0]",
+         "data with spread along n in (ISM.14)"),
+        ("A @ data.mean(axis=0))]), data) == pytest.approx(-c, rel", "0 * data[0])]), data) == pytest.approx(-c, rel",
+         "m = 0 for μ in (ISM.14)"),
+    ]),
+    "tests/test_denoising.py": ("test_denoising", [
+        ("mean(s - y) - mean(s - best) - mean(y - best)", "mean(s - y) - mean(s - best) + mean(y - best)",
+         "sign in the formula (DSM.14)", "test_denoising::test_conditional_mean_is_the_best_guess_in_mean_square"),
+        ("np.sqrt((1 - alpha_bar) / alpha_bar)", "np.sqrt(1 - alpha_bar)", "σ in the formula (DSM.15)",
+         "test_denoising::test_ddpm_is_denoising_in_other_variables"),
+        ("predicted(x_t / np.sqrt(alpha_bar)) / np.sqrt(1 - alpha_bar)", "predicted(x_t) / np.sqrt(1 - alpha_bar)",
+         "x̃ in the formula (DSM.15)", "test_denoising::test_ddpm_is_denoising_in_other_variables"),
+    ]),
+    "tests/test_ncsn.py": ("test_ncsn", [
+        ("curvature(most / 6) > 0", "curvature(most) > 0", "one mode at σ_1 in (NCSN.6)",
+         "test_ncsn::test_widest_level_joins_all_modes"),
+        ("(2 * d)**0.5 * (gamma - 1)", "d**0.5 * (gamma - 1)", "2d in the formula (NCSN.7)",
+         "test_ncsn::test_levels_overlap_by_half_at_the_ratio_of_the_rule"),
+        ("normal(shift(gamma) + 3 * gamma)", "normal(shift(gamma) + 3)", "3γ in the formula (NCSN.7)",
+         "test_ncsn::test_levels_overlap_by_half_at_the_ratio_of_the_rule"),
+    ]),
+    "tests/test_langevin.py": ("test_langevin", [
+        ("bound = 0.5 * np.sqrt(2e-5) / 0.01", "bound = np.sqrt(2e-5) / 0.01", "the half in the formula (LD.9)",
+         "test_langevin::test_drift_is_bounded_by_the_noise_at_every_level"),
+        ("sigma / np.sqrt(1 + sigma**2)) - 1", "sigma**2 / np.sqrt(1 + sigma**2)) - 1",
+         "σ² for σ in the formula (LD.13)", "test_langevin::test_drift_fades_where_data_have_a_density"),
+    ]),
+    "tests/test_metrics.py": ("test_metrics", [
+        ("2 / (2 / np.pi) * np.mean(squared)", "2 / (1 / np.pi) * np.mean(squared)", "c_2 in the formula (MET.5)",
+         "test_metrics::test_energy_distance_is_the_mean_cramer_distance_of_all_projections"),
+        ("- 2 * np.sum(np.square(gap)", "- np.sum(np.square(gap)", "the 2 of the formula (MET.5)",
+         "test_metrics::test_energy_distance_on_the_line_is_the_cramer_distance"),
+    ]),
+    "run_all.py": ("test_run_all", [
+        ('if record["budget"] < 1:\n        return "drawn', 'if record["budget"] <= 1:\n        return "drawn',
+         "claims not checked at the full budget", "test_run_all::test_verdict_counts_the_claims_that_miss"),
+        ('missed = sum(not claim["holds"] for claim in record["claims"])',
+         'missed = not record["claims"][0]["holds"] if record["claims"] else 0', "a second missed claim not seen",
+         "test_run_all::test_verdict_counts_the_claims_that_miss"),
+        ('f"≥ {low:.4g}" if high is None', 'f"≤ {low:.4g}" if high is None', "a lower bound shown as an upper one",
+         "test_run_all::test_bounds_of_both_sides_of_one_and_of_none"),
+        ("if low is None and high is None:", "if not low and not high:", "bounds of 0 taken for none",
+         "test_run_all::test_bounds_of_both_sides_of_one_and_of_none"),
+        ("FIGURES.get, reverse=True", "FIGURES.get", "the longest figure last",
+         "test_run_all::test_names_given_twice_are_drawn_once_and_options_add_up"),
+        ("figures[name] = record\n        figures =", "figures = {name: record}\n        figures =",
+         "records of earlier runs lost", "test_run_all::test_records_saved_at_the_same_moment_are_all_kept"),
+        ("for name in FIGURES if name in figures}", "for name in figures}", "records not in gallery order",
+         "test_run_all::test_names_given_twice_are_drawn_once_and_options_add_up"),
+        ("os.replace(folder / path.name, path)", 'path.write_text(text, encoding="utf-8")',
+         "a page that is not replaced at once", "test_run_all::test_a_file_is_replaced_at_once"),
+        ("fcntl.flock(handle, fcntl.LOCK_EX)", "fcntl.flock(handle, fcntl.LOCK_SH)", "two writers at once",
+         "test_run_all::test_records_saved_at_the_same_moment_are_all_kept"),
+        ('tempfile.mkdtemp(prefix="scoremin-quick-")', 'ROOT / "figures" / "quick"', "--quick writing into figures/",
+         "test_run_all::test_quick_run_checks_no_claims_and_has_a_folder_of_its_own"),
+        ("self.process.kill()  #", "self.process.terminate()  #", "workers, which ignore SIGTERM, not killed",
+         "test_run_all::test_stopped_worker_does_not_hang_an_interrupt"),
+        ("    multiprocessing.parent_process().join()\n", "    threading.Event().wait()\n",
+         "workers outlive their parent", "test_run_all::test_workers_end_with_their_parent"),
+        ("if waiting and worker.process.exitcode is None:", "if waiting:", "a figure given to a dead worker",
+         "test_run_all::test_figure_that_fails_or_dies_does_not_take_the_others_along"),
+        ("return 128 + stop[0]", "return 130", "one status for all signals",
+         "test_run_all::test_signal_ends_all_and_keeps_what_was_finished"),
+        ("for group in [crowd, *([name] for name in names if name in TIMED)]:", "for group in [names]:",
+         "measured times beside other figures", "test_run_all::test_measured_times_run_last_and_alone"),
+        ("list(dict.fromkeys(args.only or []))", "list(args.only or [])", "a figure named twice drawn twice",
+         "test_run_all::test_names_given_twice_are_drawn_once_and_options_add_up"),
+        ('action="extend", ', "", "--only A --only B is B alone",
+         "test_run_all::test_names_given_twice_are_drawn_once_and_options_add_up"),
+        ('errors="namereplace"', 'errors="strict"', "signs that an old encoding has not",
+         "test_run_all::test_old_encodings_print_signs_by_name"),
+        ("section(name, record).encode()\n                records", "records",
+         "incomplete records of earlier runs shown", "test_run_all::test_results_of_another_shape_cost_nothing"),
+        ("    os.chdir(folder)", "    # os.chdir(folder)", "the user's matplotlibrc",
+         "test_run_all::test_settings_of_the_user_change_no_byte_of_a_picture"),
+        ('os.environ["MPLBACKEND"] = "agg"', "pass", "the user's backend",
+         "test_run_all::test_settings_of_the_user_change_no_byte_of_a_picture"),
+        ("if signal.getsignal(number) != signal.SIG_IGN:", "if True:", "nohup overruled",
+         "test_run_all::test_signals_that_were_ignored_stay_ignored"),
+        ("return old == new", "return True", "an old picture kept under a new caption or bound",
+         "test_run_all::test_only_values_differ_means_that_all_else_is_the_same"),
+        ('{verdict(old), verdict(new)} != {"ok"}', 'verdict(old) != "ok"', "a missed claim on times not recorded",
+         "test_run_all::test_only_values_differ_means_that_all_else_is_the_same"),
+        ("if name in TIMED and there and", "if there and", "numbers of other figures never renewed",
+         "test_run_all::test_measured_times_that_differ_leave_the_checkout_clean"),
+        ('    except BaseException:\n        return {**record, "error"',
+         '    except Exception:\n        return {**record, "error"', "SystemExit of a figure ends the worker",
+         "test_run_all::test_figure_that_fails_or_dies_does_not_take_the_others_along"),
+        ('(what == "value" or number is not None) and not', "number is not None and not", "a claim without a value",
+         "test_run_all::test_claims_that_are_none_fail_in_their_own_figure"),
+        ("isinstance(number, Real) and math.isfinite(number)", "isinstance(number, Real)", "a claim of NaN",
+         "test_run_all::test_claims_that_are_none_fail_in_their_own_figure"),
+        ('"NO": "MISS"', '"NO": "ok  "', "a missed claim printed as ok",
+         "test_run_all::test_missed_claim_alone_exits_1_but_is_drawn"),
+        ("cores = len(os.sched_getaffinity(0)) if", "cores = os.cpu_count() if",
+         "workers on processors that are not ours",
+         "test_run_all::test_jobs_are_the_processors_that_this_process_may_use"),
+        ("    except OSError:\n        os.dup2", "    except ValueError:\n        os.dup2",
+         "a closed pipe ends the run", "test_run_all::test_reader_that_goes_away_costs_nothing"),
+        ('all(verdict(record) != "drawn, claims not checked" for',
+         'any(verdict(record) != "drawn, claims not checked" for',
+         "a gallery that claims to have checked a small budget",
+         "test_run_all::test_gallery_says_what_was_run_and_what_failed"),
+        ("> shown + 0.2", "> shown + 200", "progress shown once",
+         "test_run_all::test_terminal_shows_bars_and_a_total_and_keeps_no_stray_characters"),
+        ("signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)", "pass", "workers deaf to signals a moment late",
+         "test_run_all::test_workers_do_not_hear_signals_at_any_moment"),
+        ("resource_tracker.ensure_running()", "pass", "a late resource tracker lets signals through",
+         "test_run_all::test_workers_do_not_hear_signals_at_any_moment"),
+        ("there = name not in only and", "there =", "--only does not replace measured times",
+         "test_run_all::test_measured_times_that_differ_leave_the_checkout_clean"),
+        ("self.total.update()", "pass", "a total that does not count",
+         "test_run_all::test_terminal_shows_bars_and_a_total_and_keeps_no_stray_characters"),
+        ("shutil.rmtree(folder, ignore_errors=True)", "pass", "a folder left by a parent that dies",
+         "test_run_all::test_workers_end_with_their_parent"),
+        ("len(stop) > 2", "len(stop) > 0", "the first signal kills",
+         "test_run_all::test_signal_ends_all_and_keeps_what_was_finished"),
+        ('versions = {"python": platform.python_version(),', "versions = {", "Python's version not recorded",
+         "test_run_all::test_run_writes_pictures_results_times_and_gallery_and_nothing_else"),
+        ("parse_constant=lambda name: None", "parse_constant=float", "NaN of earlier runs",
+         "test_run_all::test_results_of_another_shape_cost_nothing"),
+        ("module.__doc__ or name", "module.__doc__", "a figure without a docstring lost",
+         "test_run_all::test_figure_that_fails_or_dies_does_not_take_the_others_along"),
+        ("round(took, 2)", "round(time.monotonic(), 2)", "seconds since the machine started",
+         "test_run_all::test_run_writes_pictures_results_times_and_gallery_and_nothing_else"),
+        ('return "measured"\n', 'return ""\n', "a measurement without a word",
+         "test_run_all::test_bounds_of_both_sides_of_one_and_of_none"),
+        ('parser.error("--quick does not write into figures/")', "pass", "--quick --out figures accepted",
+         "test_run_all::test_quick_run_checks_no_claims_and_has_a_folder_of_its_own"),
+        (".startswith(WRITTEN)", "", "a README of others overwritten",
+         "test_run_all::test_foreign_readme_is_not_overwritten"),
+        ("        shutil.rmtree(args.folder, ignore_errors=True)", "        pass", "the unfinished folder left behind",
+         "test_run_all::test_run_writes_pictures_results_times_and_gallery_and_nothing_else"),
+        ("c['text'].replace('|', '&#124;')", "c['text']", "a bar in a claim's text breaks the table",
+         "test_run_all::test_gallery_says_what_was_run_and_what_failed"),
+        ("module.claims(m)]\n        done", "module.claims(m)[:1]]\n        done", "the first claim alone",
+         "test_run_all::test_missed_claim_alone_exits_1_but_is_drawn"),
+        ("partial(stream, seed, name), budget, progress", "partial(stream, 0, name), budget, progress",
+         "--seed without effect", "test_run_all::test_same_seed_gives_the_same_bytes_whatever_the_jobs"),
+    ]),
+    "figures/common.py": ("test_run_all", [
+        ("self.value <= self.high", "self.value <= abs(self.high) + 1", "upper bounds of claims",
+         "test_run_all::test_claim_holds_within_its_bounds_and_on_them"),
+        ("self.low <= self.value)", "self.low < self.value)", "a value on its lower bound",
+         "test_run_all::test_claim_holds_within_its_bounds_and_on_them"),
+        ("[seed, crc32((name + part).encode())]", "[seed, crc32(name.encode())]",
+         "one stream for all parts of a figure", "test_run_all::test_streams_are_told_apart_by_seed_name_and_part"),
+        ("[seed, crc32((name + part).encode())]", "crc32((name + part).encode())", "one stream for all seeds",
+         "test_run_all::test_streams_are_told_apart_by_seed_name_and_part"),
+        ("max(least, round(n * budget))", "max(least, round(n * budget**0.5))", "the root of the budget",
+         "test_run_all::test_scaled_rounds_and_keeps_a_least_number"),
+        ("max(least, round(n * budget))", "round(n * budget)", "no steps at a small budget",
+         "test_run_all::test_scaled_rounds_and_keeps_a_least_number"),
+        ('metadata={"Software": None}', "metadata={}", "the software's version in the picture's bytes",
+         "test_run_all::test_saved_picture_depends_on_the_drawing_alone"),
+        ("1 + more(*args)", "1", "passes of tangents not counted",
+         "test_run_all::test_passes_count_values_tangents_and_traces"),
+        ("self.high is None or self.value <= self.high", "True", "no upper bound at all",
+         "test_run_all::test_claim_holds_within_its_bounds_and_on_them"),
+        ("next(bar, None)", "list(bar)", "a bar full at once",
+         "test_run_all::test_ticker_advances_a_bar_of_n_steps_and_no_further"),
+        ("rng.standard_normal(x.shape, x.dtype)", "rng.standard_normal(x.shape)", "float64 noise in the figures",
+         "test_run_all::test_normal_noise_has_shape_and_dtype_of_x"),
+        ("np.stack(np.meshgrid(axis, axis), axis=-1)", "np.stack(np.meshgrid(axis, axis)[::-1], axis=-1)",
+         "x₁ and x₂ exchanged on the grid", "test_run_all::test_grid_is_the_plane_row_by_row"),
+        ('origin="lower", extent=(-box, box, -box, box),\n                      cmap=cmap',
+         'origin="upper", extent=(-box, box, -box, box),\n                      cmap=cmap', "a map upside down",
+         "test_run_all::test_map_has_each_value_at_its_place"),
+        ("np.minimum(1, longest /", "np.maximum(1, longest /", "arrows of at least the longest length",
+         "test_run_all::test_arrows_are_the_score_and_at_most_as_long_as_said"),
+        ("ax.quiver(*x.T, *s.T,", "ax.quiver(*x.T, *-s.T,", "arrows against the score",
+         "test_run_all::test_arrows_are_the_score_and_at_most_as_long_as_said"),
+        ("np.linalg.norm(score(x) - target(x), axis=1)", "np.linalg.norm(score(x) - target(x), axis=1)**2",
+         "a square for a distance", "test_run_all::test_error_is_a_distance_at_each_point"),
+        ("return len(x) * np.mean(", "return np.mean(", "the factor n of the real distance",
+         "test_run_all::test_distance_of_real_to_real_is_twice_the_mean_distance"),
+        ('"divergence": lambda x: 1}', '"divergence": lambda x: 0}', "passes of traces not counted",
+         "test_run_all::test_passes_count_values_tangents_and_traces"),
+    ]),
+    "tests/check_port.py": ("test_vectors", [
+        ("and not isinstance(value, bool)", "", "true as a number"),
+        ("abs(value) <= sys.float_info.max", "abs(value) != math.inf", "NaN as a number"),
+        ("len(value) != len(like)", "len(value) < len(like)", "longer lists"),
+        ("or len(answer) != len(expected)", "or len(answer) < len(expected)", "more layers than expected"),
+        ("scale = max((abs(want) for _, want in pairs), default=0) or 1",
+         "scale = max((abs(got) for got, _ in pairs), default=0) or 1", "relative to the answer"),
+        ("default=0) or 1\n", "default=0) or math.inf\n", "expected zeros that accept anything"),
+        ("default=0) or 1\n", "default=0) + 1\n", "absolute for small numbers"),
+        ("max((abs(got - want) / scale", "max((abs(abs(got) - abs(want)) / scale", "sizes without signs"),
+        ("max((abs(got - want) / scale", "max(((got - want) / scale", "too small is no error"),
+        ("return max(((error(pairs), where)", "return min(((error(pairs), where)", "the best array for the worst"),
+        ('(rtol or case["tolerances"][dtype]), error, where', '50 * (rtol or case["tolerances"][dtype]), error, where',
+         "a tolerance fifty times too wide"),
+        ('error <= (rtol or case["tolerances"][dtype])', 'error <= case["tolerances"][dtype]', "--rtol without effect"),
+        ('error <= (rtol or case["tolerances"][dtype])', 'error <= (rtol or case["tolerances"]["float32"])',
+         "float64 held to float32's tolerance"),
+        ("all(answer.get(key) == expected[key] for key in expected)",
+         "any(answer.get(key) == expected[key] for key in expected)", "the kind of error alone"),
+        ("else id.startswith(pattern)", "else pattern in id", "--only that matches anywhere"),
+        ('any(matches(case["id"], pattern) for pattern in only)', 'matches(case["id"], only[0])',
+         "the first pattern of --only alone"),
+        ('and not any(matches(case["id"], pattern) for pattern in skip)', "", "--skip without effect"),
+        ('            raise ValueError(f"no case has an id like {pattern!r}")', "            pass",
+         "a pattern that matches nothing"),
+        ("(not parts or own in parts)", "True", "--parts without effect"),
+        ("and not (\n            answered and", "and not (\n            not answered and",
+         "--answered the other way round"),
+        ('return [case for case in kept if case["expected"]]', "return kept", "cases with nothing left to check"),
+        ("if not (passed and failures):", "if not passed or failures:", "--failures the other way round"),
+        ("max(total[2], error or 0.0)", "error or 0.0", "the last error for a chapter's largest"),
+        ("max(t[2] for t in totals.values())", "min(t[2] for t in totals.values())", "the least error for the largest"),
+        ("int(passed < len(cases) or bool(unknown))", "int(passed < len(cases))", "an unknown case passes"),
+        ("int(passed < len(cases) or bool(unknown))", "0", "status 0 whatever fails"),
+        ("except (OSError, ValueError, RecursionError)", "except OSError", "a file that is no JSON"),
+        ("if path.exists() and not is_blank(read(path)):", "if False:", "a sheet over answers"),
+        ("if not isinstance(answers, dict):\n        raise", "if answers is None:\n        raise",
+         "answers that are no object"),
+        ("<= 10 * t * abs(want) for", "<= 1 for", "a factor that is not shared"),
+        ('if name not in (None, "1"):', "if name is not None:", "a hint where all is right"),
+        ("return r if max(", "return r if True or max(", "a factor where there is none"),
+        ("yield full, lambda size, c=c", "yield text, lambda size, c=c", "a factor named by its number alone"),
+        ("key not in answer]", "False]", "missing fields not named"),
+    ]),
+}
 
-    # network, backprop, train
-    ("network.py", "lambda g: g * ans * (1 - ans))", "lambda g: g * ans)", "ς' in reverse"),
-    ("network.py", "lambda g, ans, h: g * ans * (1 - ans))", "lambda g, ans, h: g * ans)", "ς' forwards"),
-    ("network.py", "/ np.sqrt(sigma**2 + self.sigma_data**2)  ", "/ (sigma + self.sigma_data)  ", "input scaling"),
-    ("network.py", "np.log(sigma)], axis=1)) / sigma", "np.log(sigma)], axis=1))", "1/σ of the output"),
-    ("network.py", "return lambda x: -gradient(", "return lambda x: gradient(", "energy sign flipped"),
-    ("network.py", "/ np.sqrt(n_in)).astype(dtype)", "/ np.sqrt(n_out)).astype(dtype)", "spread of W"),
-    ("network.py", "b + math.log(sigma) * W[-1]", "b + sigma * W[-1]", "σ for log σ at one level"),
-    ("network.py", "if len(self.params) == 3 and", "if len(self.params) >= 3 and", "the closed form at another depth"),
-    ("backprop.py", "np.tanh(0.5 * h)", "np.tanh(h)", "the half in the sigmoid"),
-    ("backprop.py", "gate += inputs[-1] * rests[-1]", "gate += inputs[-1] * gate", "φ' in the fast path"),
-    ("backprop.py", "rest * (2 * slope - a)", "rest * (slope - a)", "φ''"),
-    ("backprop.py", "before.append(slope * after[-1])", "before.append(after[-1])",
-     "φ' dropped from tangents and adjoints"),
-    ("backprop.py", "[W.T for W in weights[::-1]], slopes[::-1], g)", "[W.T for W in weights[::-1]], slopes, g)",
-     "φ' of other layers in the adjoint"),
-    ("backprop.py", "            g += extra[l - 1]", "            pass", "the mixed derivative dropped"),
-    ("backprop.py", "[np.dot(flat(a_dot).T", "[-np.dot(flat(a_dot).T", "sign of the tangents' share of dW"),
-    ("backprop.py", "np.dot(ones, g)))", "g[0]))", "one row for the sum in db"),
-    ("backprop.py", "late.append(g) or np.zeros_like(s)", "late.append(g) or np.ones_like(s)",
-     "a derivative handed over twice"),
-    ("backprop.py", "pullback(g, late[-1] if", "pullback(g, late[0] if", "the first cotangent for the last"),
-    ("backprop.py", "np.sum(h_dot * pull, axis=0)", "(h_dot * pull)[0]", "one probe for the sum over probes"),
-    ("backprop.py", "G = np.dot(W_1.T, W_3.T)", "G = np.dot(W_3, W_1)", "W_3 W_1 transposed"),
-    ("backprop.py", "C_2 * (t[:, None] * DB) ", "0 * DB ",
-     "the trace's share of the second layer"),
-    ("backprop.py", "dG.T), dB * G, np", "dG.T), dB, np", "Hadamard factor of dW_2"),
-    ("backprop.py", "backward(tape, np.zeros_like(E)", "backward(tape, np.ones_like(E)",
-     "δ = 1 for 0 under an energy's gradient"),
-    ("backprop.py", "np.ones(len(g), g.dtype)", "np.ones(len(g))", "float64 bias gradients"),
-    ("train.py", "m *= 0.9\n", "m *= 0.99\n", "β₁"),
-    ("train.py", "u += g * g", "u += g", "g for g²"),
-    ("train.py", "math.sqrt((1 - 0.999**k) / 0.001)", "(1 - 0.999**k) / 0.001", "no root in the correction of u"),
-    ("train.py", "rate * c / a * m", "rate * c / 10 * m", "no correction of m"),
-    ("train.py", "+ c * 1e-8)", "+ 1e-8)", "10⁻⁸ next to an uncorrected root"),
-    ("train.py", "u, k + 1, rate *", "u, k + 2, rate *", "k off by one"),
-    ("train.py", "math.cos(math.pi * k / steps)", "math.cos(0.5 * math.pi * k / steps)", "half a cosine"),
-    ("train.py", "rng.integers(len(data), size=batch_size)", "rng.integers(len(data) - 1, size=batch_size)",
-     "the last row never drawn"),
-]
+
+def all_mutants():
+    """(file, old, new, why, tests), the tests as a list of words."""
+    return [(file, old, new, why, (tests[0] if tests else default).split())
+            for file, (default, mutants) in MUTANTS.items() for old, new, why, *tests in mutants]
 
 
-def tests_of(file):
-    """All test files but those left out, that of the changed chapter first."""
-    first = f"test_{Path(file).stem}.py"
-    names = sorted(path.name for path in (ROOT / "tests").glob("test_*.py"))
-    return sorted([name for name in names if name not in LEFT_OUT], key=lambda name: name != first)
+def the_others():
+    """The test files that run where the named tests pass."""
+    return sorted(path.stem for path in (ROOT / "tests").glob("test_*.py") if path.stem not in LEFT_OUT)
 
 
-def copy_of_the_package(folder):
-    """A copy of what the tests need, without caches."""
-    for part in ("scoremin", "tests", "figures"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.png"))
-    shutil.copy(ROOT / "run_all.py", folder)
-    return folder
+def copy_of_the_project(folder):
+    """A copy of what the tests need, without caches and pictures."""
+    ignored = shutil.ignore_patterns(".git", "__pycache__", ".*cache", "*.png", "*.gif", ".unfinished*")
+    return shutil.copytree(ROOT, folder, ignore=ignored)
 
 
-def first_failure(folder, file):
-    """The first test that fails on the copy, or None."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider"]
-    done = subprocess.run([*command, *(f"tests/{name}" for name in tests_of(file))], cwd=folder, env=ENVIRONMENT,
-                          capture_output=True, text=True, check=False)
+def first_failure(folder, tests):
+    """The first of these tests, FILE or FILE::NAME, that fails on the copy, or None."""
+    places = [f"tests/{file}.py{colons}{name}" for file, colons, name in (test.partition("::") for test in tests)]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider", *places]
+    try:
+        done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False,
+                              timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"no end after {SECONDS} s"
     failed = re.search(r"^(?:FAILED|ERROR) (?:tests/)?(.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
     return (failed.group(1) if failed else done.stdout[-500:] + done.stderr[-500:]) if done.returncode else None
 
 
 def try_mutant(mutant, folders):
     """One mutant on one of the copies: what became of it, a line."""
-    file, old, new, why = mutant
+    file, old, new, why, tests = mutant
     folder = folders.get()
-    path = folder / "scoremin" / file
+    path = folder / file
     text = path.read_text(encoding="utf-8")
     try:
         if text.count(old) != 1:
-            return f"NOT FOUND  {file:15s} {why}: {old!r} occurs {text.count(old)} times"
+            return f"NOT FOUND  {file:24s} {why}: {old!r} occurs {text.count(old)} times"
         path.write_text(text.replace(old, new), encoding="utf-8")
-        killer = first_failure(folder, file)
-        return f"killed     {file:15s} {why} <- {killer}" if killer else f"SURVIVED   {file:15s} {why}: {new!r}"
+        whole = [test.partition("::")[0] for test in tests if "::" in test]
+        killer = first_failure(folder, tests) or first_failure(folder, [*dict.fromkeys(whole), *the_others()])
+        return f"killed     {file:24s} {why} <- {killer}" if killer else f"SURVIVED   {file:24s} {why}: {new!r}"
     finally:
         path.write_text(text, encoding="utf-8")
         folders.put(folder)
 
 
-def main(words):
-    chosen = [m for m in MUTANTS if not words or any(word in m[0] or word in m[3] for word in words)]
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", metavar="WORD", help="only mutants whose file or reason holds one of these")
+    words = parser.parse_args(argv).words
+    chosen = [m for m in all_mutants() if not words or any(word in m[0] or word in m[3] for word in words)]
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(JOBS) as pool:
         folders = Queue()
         for job in range(JOBS):
-            folders.put(copy_of_the_package(Path(scratch) / f"copy{job}"))
-        failed = first_failure(folders.queue[0], "")
+            folders.put(copy_of_the_project(Path(scratch) / f"copy{job}"))
+        named = {test.partition("::")[0] for m in chosen for test in m[4]}
+        failed = first_failure(folders.queue[0], sorted(named))
         if failed:
             print(f"the tests fail without any change: {failed}")
             return 2
@@ -219,4 +617,4 @@ def main(words):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
