@@ -58,9 +58,14 @@ def divergence(score, x):
 
 
 def trace(score, x):
-    """The same by one directional derivative after the other, so that memory does not grow with d²."""
+    """The same by d directional derivatives: all at once of a score that knows them, whose pass for s they share;
+    else one after the other, so that memory does not grow with d²."""
+    units = np.broadcast_to(np.eye(x.shape[1], dtype=x.dtype)[:, None], (x.shape[1], *x.shape))  # (d,N,d)
+    if hasattr(score, "jvp"):
+        s, J = jvp(score, x, units)                                          # (N,d) (d,N,d)
+        return s, np.sum(units * J, axis=(0, 2))                             # (N,d) (N,)  (JVP.2)
     tr = 0
-    for j, unit in enumerate(np.eye(x.shape[1], dtype=x.dtype)):
-        s, column = jvp(score, x, np.broadcast_to(unit, x.shape))            # (N,d) (N,d)
-        tr = tr + column[:, j]                                               # (N,)  (JVP.2)
+    for j, unit in enumerate(units):
+        s, Jv = jvp(score, x, unit)                                          # (N,d) (N,d)
+        tr = tr + Jv[:, j]                                                   # (N,)  (JVP.2)
     return s, tr

@@ -62,7 +62,7 @@ from .checks import (
     value_at,
     wholes,
 )
-from .derivatives import along
+from .derivatives import along, trace
 
 
 @primitive
@@ -114,19 +114,12 @@ def plain_jvp(params, x, v):
 
 def plain_trace(params, x):
     """The trace of ∂f/∂x (N,), and f(x) (N,d)."""
-    unit = basis(x)                                                          # (d,N,d)
-    f, J = plain_jvp(params, x, unit)                                        # (N,d) (d,N,d)
-    return np.sum(unit * J, axis=(0, 2)), f                                  # (N,) (N,d)  (JVP.2)
+    return trace(lambda x: plain(params, x), x)[::-1]                        # (N,) (N,d)  (JVP.2)
 
 
 def plain_gradient(params, x):
     """The gradient (N,d) of the one output."""
     return elementwise_grad(lambda x: plain(params, x)[:, 0])(x)
-
-
-def basis(x):
-    """The unit vectors e_j at every row, (d,N,d)."""
-    return np.broadcast_to(np.eye(x.shape[1], dtype=x.dtype)[:, None], (x.shape[1], *x.shape))
 
 
 def network(params, x):
@@ -162,9 +155,7 @@ class MLP:
         if len(self.params) == 3:
             tr, s = evaluate(plain_trace, mlp_trace, self.params, x)         # (N,) (N,d)  (ISM.13)
             return s, tr
-        unit = basis(x)                                                      # (d,N,d)
-        s, J = self.jvp(x, unit)                                             # (N,d) (d,N,d)
-        return s, np.sum(unit * J, axis=(0, 2))                              # (N,d) (N,)  (JVP.2)
+        return trace(self, x)                                                # (N,d) (N,)  (JVP.2)
 
 
 class NoiseConditionalMLP:
