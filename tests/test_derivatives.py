@@ -1,6 +1,7 @@
 """jvp and divergence of every kind of score function against dense Jacobians built in other ways."""
 
 import tracemalloc
+from types import SimpleNamespace
 
 import autograd.numpy as np
 import pytest
