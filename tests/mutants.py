@@ -8,7 +8,7 @@ others should notice, those tests as a fourth. A test is named FILE or FILE::NAM
 The named tests run first; where they pass, all tests of the file's chapter, then all others that do not start
 processes. Mutants of the tests' own oracles and formulas are killed when a test fails that stands on them.
 
-Exit status 0 if every mutant is killed, 1 if one survives or its text is not found, 2 if the tests fail on the
+Exit status 0 if every mutant is killed, 1 if one survives or its text or test is not found, 2 if the tests fail on the
 unchanged copy.
 """
 
@@ -661,6 +661,9 @@ def try_mutant(mutant, folders):
     path = folder / file
     text = path.read_text(encoding="utf-8")
     try:
+        for test, _, name in (test.partition("::") for test in tests):
+            if f"def {name}" not in (folder / "tests" / f"{test}.py").read_text(encoding="utf-8"):
+                return f"NOT FOUND  {file:24s} {why}: there is no test {test}::{name}"
         if text.count(old) != 1:
             return f"NOT FOUND  {file:24s} {why}: {old!r} occurs {text.count(old)} times"
         path.write_text(text.replace(old, new), encoding="utf-8")
