@@ -1,6 +1,7 @@
 """jvp and divergence of every kind of score function against dense Jacobians built in other ways."""
 
 import tracemalloc
+from types import SimpleNamespace
 
 import autograd.numpy as np
 import pytest
@@ -120,6 +121,7 @@ def test_derivatives_that_a_score_offers_are_used():
     assert np.all(s == np.dot(X, W)) and np.all(Jv == np.dot(STACK, W))
     s, tr = divergence(KnowsItsDerivatives(), X)
     assert np.all(s == np.dot(X, W)) and np.all(tr == 5)
+    assert np.all(divergence(SimpleNamespace(divergence=lambda x: (x, 7 * x[:, 0])), X)[1] == 7 * X[:, 0])
 
 
 @pytest.mark.parametrize("name", ["MLP, 2 hidden layers", "plain network", "noise-conditional, one level", "energy"])

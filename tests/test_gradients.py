@@ -243,3 +243,9 @@ def test_given_noise_must_fit_exactly():
     for wrong in ((4, 1), (1, 2), (4, 3)):
         with pytest.raises(AssertionError):
             langevin(lambda x: -x, np.zeros((4, 2)), 0.1, 1, replay([np.ones(wrong)]))
+
+
+def test_no_parameter_of_the_tests_is_zero():
+    """A bias of 0 would hide a bias that is left out."""
+    for network in NETWORKS.values():
+        assert all(np.all(a != 0) for layer in random_params(network.sizes) for a in layer)

@@ -304,6 +304,13 @@ def test_variance_preserving_process_is_the_same_in_other_variables():
     np.testing.assert_allclose(-np.sqrt(1 - kept) * score, -sigma * q.score(x_t / np.sqrt(kept))[:, 0], atol=1e-7)
 
 
+def test_the_step_named_is_the_one_that_failed():
+    """Counted from 0: a score that is too large at the third level alone is named with step 2."""
+    score = lambda x, sigma: x * (1e307 if sigma == 10 else 0)
+    with pytest.raises(FloatingPointError, match=r"at step 2, from sigma = 10 to 0\.5"):
+        reverse_sde(score, np.ones((3, 2)), [30, 20, 10, 0.5], np.random.default_rng(0))
+
+
 def test_mistaken_reverse_process_freezes_at_small_noise():
     """(SDE.25) dx = s dt + √(2σ) dw: held at a level its variance is σ(c² + σ²), 1/σ times too small; run from
     t = 1 to 0 along (SDE.3) it misses the data's variance by more than half, where reverse_sde is within 5 %."""

@@ -256,3 +256,13 @@ def test_parameters_of_other_precision_train_in_float64(dtype):
     runs = [fit(lambda params, x, rng: np.sum(params[0]**2), [W], POINT, steps=5, rng=np.random.default_rng(0))
             for W in (start, start.astype(float))]
     assert runs[0][0][0].dtype == np.float64 and np.array_equal(runs[0][0][0], runs[1][0][0])
+
+
+def test_params_come_back_as_they_were_nested():
+    """(FIT.3) Lists stay lists, tuples tuples, one array one array; those given are not moved."""
+    given = [(np.ones((2, 3)), np.ones(3)), np.ones(())]
+    loss = lambda params, x, rng: np.sum(params[0][0]**2) + np.sum(params[0][1]**2) + params[1]**2
+    params, _ = fit(loss, given, POINT, steps=2, rng=np.random.default_rng(0), batch_size=1)
+    assert (type(params), type(params[0])) == (list, tuple)
+    for a, start in zip((*params[0], params[1]), (*given[0], given[1])):
+        assert a.shape == start.shape and np.all(a < start) and np.all(start == 1)
