@@ -239,7 +239,7 @@ def number(name, value, wanted):
 
 def positive(name, value, dtype=np.float64):
     """value as a Python float > 0 whose square is a number of dtype too; it leaves the dtype of arrays alone."""
-    wanted, (least, most) = "one finite number > 0 whose square is one too", LIMITS[np.dtype(dtype)]
+    wanted, (least, most) = "one finite number > 0, also squared in the dtype of x", LIMITS[np.dtype(dtype)]
     value = number(name, value, wanted)
     return float(demand(least < value < most, name, value, wanted, ValueError))
 
