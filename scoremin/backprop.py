@@ -129,8 +129,7 @@ defjvp(inner, lambda g, ans, a, b: inner(g, b), lambda g, ans, a, b: inner(a, g)
 
 def traced(params, *arrays):
     """Whether autograd traces anything here."""
-    leaves = [a for layer in getval(params) for a in layer]
-    return isinstance(params, Box) or any(isinstance(a, Box) for a in [*arrays, *leaves])
+    return any(isinstance(a, Box) for a in [params, *arrays, *(a for layer in getval(params) for a in layer)])
 
 
 def by_hand(params, *arrays):
@@ -228,12 +227,9 @@ def backward(tape, delta, bends=(), more=()):
     grads, ones = [], np.ones(len(delta), delta.dtype)
     for l in reversed(range(len(tape.weights))):
         dW = np.dot(tape.inputs[l].T, delta)                                 # (in,out)  (BP.3)
-        if more:
-            dW += more[l]                                                    # (in,out)  (BP.3) (BP.9)
-        grads.append((dW, np.dot(ones, delta)))                              # (out,)  (BP.3)
+        grads.append((dW + more[l] if more else dW, np.dot(ones, delta)))    # (in,out) (out,)  (BP.3) (BP.9)
         if l:
-            delta = np.dot(delta, tape.weights[l].T)                         # (N,k)
-            delta *= tape.slopes[l - 1]                                      # (N,k)  (BP.5)
+            delta = np.dot(delta, tape.weights[l].T) * tape.slopes[l - 1]    # (N,k)  (BP.5)
         if l and bends:
             delta += bends[l - 1]                                            # (N,k)  (BP.5) (BP.8)
     return grads[::-1]

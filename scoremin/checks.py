@@ -73,8 +73,7 @@ def floats(name, x, dtype=None):
     if type(a) is not np.ndarray or a.dtype not in LIMITS or dtype not in (None, a.dtype):
         if isinstance(x, Box):
             demand(getattr(a, "dtype", None) in LIMITS, name, a, "float32 or float64, else derivatives would be wrong")
-        else:
-            x = real(name, x)
+        x = x if isinstance(x, Box) else real(name, x)
         x = in_precision(x, dtype or (x.dtype if x.dtype in LIMITS else np.float64))
     if not finite(getval(x)):
         raise ValueError(f"{name} holds NaN or infinity; want finite numbers")
@@ -83,10 +82,8 @@ def floats(name, x, dtype=None):
 
 def in_precision(a, dtype):
     """a in this dtype, where it may become infinite without a warning."""
-    if getval(a).dtype == dtype:
-        return a
     with np.errstate(over="ignore"):
-        return cast(a, dtype)
+        return a if getval(a).dtype == dtype else cast(a, dtype)
 
 
 def points(name, x, width=None, dtype=None):
@@ -128,8 +125,8 @@ def descending(name, sigmas, least=1, upwards=False):
     sigmas = floats(name, untraced(name, sigmas), np.float64)
     steps = np.diff(sigmas) if sigmas.ndim == 1 and len(sigmas) >= least else np.zeros(1)
     if not (steps < 0).all() and not (upwards and (steps > 0).all()):
-        order = "strictly descending or ascending" if upwards else "strictly descending"
-        raise ValueError(f"{name} are {sigmas}; want {least} or more finite numbers > 0 in {order} order")
+        raise ValueError(f"{name} are {sigmas}; want {least} or more finite numbers > 0 in strictly descending"
+                         f"{' or ascending' * upwards} order")
     return [positive(name, sigma) for sigma in sigmas.tolist()]
 
 
@@ -236,12 +233,13 @@ def number(name, value, wanted):
     """value as one plain number."""
     value = value[()] if isinstance(value, np.ndarray) and not value.ndim else value
     value = value.item() if isinstance(value, np.generic) else value
-    return demand(isinstance(value, numbers.Real) and not isinstance(value, bool), name, value, wanted)
+    error = ValueError if isinstance(value, (list, tuple, np.ndarray)) else TypeError
+    return demand(isinstance(value, numbers.Real) and not isinstance(value, bool), name, value, wanted, error)
 
 
 def positive(name, value, dtype=np.float64):
     """value as a Python float > 0 whose square is a number of dtype too; it leaves the dtype of arrays alone."""
-    wanted, (least, most) = "one finite number > 0 whose square is one too", LIMITS[np.dtype(dtype)]
+    wanted, (least, most) = "one finite number > 0, also squared in the dtype of x", LIMITS[np.dtype(dtype)]
     value = number(name, value, wanted)
     return float(demand(least < value < most, name, value, wanted, ValueError))
 
@@ -260,8 +258,7 @@ def whole(name, value, least=1):
 
 def wholes(name, values):
     """values, a list, tuple or array of whole numbers >= 1, as a tuple."""
-    one_axis = isinstance(values, (list, tuple)) or (isinstance(values, np.ndarray) and values.ndim == 1)
-    demand(one_axis, name, values, "a list or tuple of whole numbers")
+    demand(isinstance(values, (list, tuple)) or getattr(values, "ndim", 0) == 1, name, values, "whole numbers")
     return tuple(whole(f"{name}[{i}]", n) for i, n in enumerate(values))
 
 
@@ -283,8 +280,7 @@ def function(name, f):
 
 def generator(rng):
     """rng, a numpy.random.Generator."""
-    wanted = "a numpy.random.Generator, such as numpy.random.default_rng(0)"
-    return demand(isinstance(rng, np.random.Generator), "rng", rng, wanted)
+    return demand(isinstance(rng, np.random.Generator), "rng", rng, "a numpy.random.Generator, as default_rng(0) is")
 
 
 # Chains and training.

@@ -979,3 +979,9 @@ def test_gradients_in_a_factor_and_in_a_target_of_a_gradient_are_not_lost(name):
     for argument in (0, 1) if name == "explicit" else (0,):
         fast, plain = (grad(value(network), argument)(0.7, Y) for network in (MLP, plain_mlp))
         assert np.max(np.abs(fast - plain)) < 1e-10 * np.max(np.abs(plain))
+
+
+def test_a_traced_number_in_the_place_of_points_is_refused():
+    """A Python float that autograd traces has no dtype: TypeError, by name."""
+    with pytest.raises(TypeError, match=r"^x is 0.5; want float32 or float64"):
+        grad(lambda x: scoremin.explicit_loss(base_score, x, X))(0.5)
