@@ -26,6 +26,7 @@ import traceback
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from queue import Empty
@@ -63,8 +64,10 @@ def run_figure(name, seed, budget, out):
 
     try:
         reports.put((name, "", 0, 1))
-        module = importlib.import_module(f"figures.{name}")
-        claims = module.main(seed, budget, unfinished, progress)
+        module, common = importlib.import_module(f"figures.{name}"), importlib.import_module("figures.common")
+        measured = module.measure(partial(common.stream, seed, name), budget, progress)
+        common.save(module.draw(measured), unfinished)
+        claims = module.claims(measured)
         record = {"caption": module.__doc__, "claims": [{**c._asdict(), "holds": c.holds} for c in claims]}
         json.dumps(record, allow_nan=False)  # a claim whose value is NaN or no number fails here, in its own figure
         os.replace(unfinished, png)

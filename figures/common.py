@@ -1,5 +1,6 @@
 """What the figures share: claims, random streams, one style, the kinds of panel, and what several measure."""
 
+from functools import partial
 from typing import NamedTuple
 from zlib import crc32
 
@@ -9,7 +10,7 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from scoremin import GaussianMixture, energy_distance
+import scoremin as sm
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
@@ -22,7 +23,7 @@ matplotlib.rcParams.update({
     "lines.markersize": 4, "axes.prop_cycle": matplotlib.cycler(color=[BLUE, ORANGE, GREEN, RED, SKY, PURPLE]),
 })
 
-MIXTURE = GaussianMixture([0.5, 0.5], [[2, 2], [-2, -2]], [[[1, 0.5], [0.5, 1]], [[1, -0.5], [-0.5, 1]]])
+MIXTURE = sm.GaussianMixture([0.5, 0.5], [[2, 2], [-2, -2]], [[[1, 0.5], [0.5, 1]], [[1, -0.5], [-0.5, 1]]])
 
 
 class Claim(NamedTuple):
@@ -40,9 +41,17 @@ class Claim(NamedTuple):
         return bool((self.low is None or self.low <= self.value) and (self.high is None or self.value <= self.high))
 
 
-def stream(seed, name):
-    """The random generator of one figure, or of one part of it: independent for every name."""
-    return np.random.default_rng([seed, crc32(name.encode())])
+def claim(text, value, low=None, high=None):
+    """A Claim in Python's own floats."""
+    return Claim(text, *(None if a is None else float(a) for a in (value, low, high)))
+
+
+measured = claim  # by this name where there is no bound: a number that is shown, not claimed
+
+
+def stream(seed, name, part=""):
+    """The random generator of one figure, or of one part of it: independent for every name and part."""
+    return np.random.default_rng([seed, crc32((name + part).encode())])
 
 
 def scaled(n, budget, least=10):
@@ -56,9 +65,32 @@ def ticker(progress, n, label):
     return lambda i, x: next(bar, None)
 
 
+def init(rng, *sizes):
+    """First parameters of a network of these sizes, in float32."""
+    return sm.init_mlp(rng, sizes, np.float32)
+
+
+def train(loss, model, params, data, rng, budget, progress, *, steps, label="training", **options):
+    """model(params) after so many steps, at budget 1, of Adam on loss(model, x, rng); options are those of fit."""
+    params, _ = sm.fit(lambda params, x, rng: loss(model(params), x, rng), params, data, rng=rng,
+                       steps=scaled(steps, budget), progress=partial(progress, label=label), **options)
+    return model(params)
+
+
 def normal(rng, x):
     """Standard normal noise of x's shape and dtype."""
     return rng.standard_normal(x.shape, x.dtype)
+
+
+def signs(rng, x):
+    """Rademacher probes of x's shape and dtype."""
+    return sm.probes(rng, "rademacher", x.shape, x.dtype)
+
+
+# Losses that draw their own randomness, as train wants them; explicit finds the target beside x in each row.
+explicit = lambda score, row, rng: sm.explicit_loss(score, row[:, :2], row[:, 2:])
+implicit = lambda score, x, rng: sm.implicit_loss(score, x)
+sliced_vr = lambda score, x, rng: sm.sliced_vr_loss(score, x, signs(rng, x))
 
 
 def relu_energy(params):
@@ -81,6 +113,13 @@ def canvas(rows, columns, height, **options):
     """A figure 8 inches wide, about the width of a README page, and its axes."""
     fig = Figure(figsize=(8, height), layout="constrained")
     return fig, fig.subplots(rows, columns, **options)
+
+
+def rows(columns, heights):
+    """A figure 8 inches wide of rows with as many panels and as high, in inches, as listed; its axes by row."""
+    fig = Figure(figsize=(8, sum(heights)), layout="constrained")
+    parts = fig.subfigures(len(heights), 1, height_ratios=heights)
+    return fig, [part.subplots(1, n) for part, n in zip(parts, columns)]
 
 
 def save(fig, out):
@@ -107,6 +146,13 @@ def draw_points(ax, x, color=BLUE, size=1.5, alpha=0.5):
     ax.scatter(*x.T, s=size, color=color, alpha=alpha, linewidths=0)
 
 
+def draw_samples(axes, samples, colors, box, labels=True, size=1.5):
+    """A panel of dots for each sample, title -> x (n,2)."""
+    for ax, (title, x), color in zip(axes, samples.items(), colors):
+        plane(ax, title, box, labels)
+        draw_points(ax, x, color, size)
+
+
 def draw_field(ax, score, box, color=DARK, n=15, longest=6.0):
     """Score vectors on a grid, at the same scale in every panel, shortened to at most longest."""
     x = grid((1 - 1 / n) * box, n)
@@ -125,33 +171,17 @@ def draw_map(fig, ax, value, box, label, n=121, norm=None, cmap="viridis"):
         bar.outline.set_linewidth(0.6)
 
 
-def rows(columns, heights):
-    """A figure 8 inches wide of rows with as many panels and as high, in inches, as listed; its axes by row."""
-    fig = Figure(figsize=(8, sum(heights)), layout="constrained")
-    parts = fig.subfigures(len(heights), 1, height_ratios=heights)
-    return fig, [part.subplots(1, n) for part, n in zip(parts, columns)]
+def draw_scores(axes, scores, box=5, n=101):
+    """A row of score fields of the mixture by title, each over its error, with one bar.
 
-
-def draw_error(ax, score, target, box, n=101):
-    """The size of a score's error as a pale background for draw_field, one range everywhere; the image, for a bar."""
-    image = error(score, target, grid(box, n)).reshape(n, n)
-    return ax.imshow(image, origin="lower", extent=(-box, box, -box, box), cmap="Oranges", alpha=0.7,
-                     norm=LogNorm(0.1, 30), interpolation="bilinear")
-
-
-def draw_levels(ax, density, box, n=101):
-    """Where the data are: lines of a density at e^−½ and e^−2 of its largest value on the grid."""
-    a = density.log_density(grid(box, n)).reshape(n, n)
-    axis = np.linspace(-box, box, n)
-    ax.contour(axis, axis, a, levels=[a.max() - 2, a.max() - 0.5], colors=BLUE, linewidths=0.7, linestyles="solid")
-
-
-def draw_scores(axes, scores, box=5):
-    """A row of score fields of the mixture by title, each over its error, with one bar."""
+    The error is a pale background; lines show where the data are, p at e^−½ and e^−2 of its largest value."""
+    x, axis = grid(box, n), np.linspace(-box, box, n)
+    p = MIXTURE.log_density(x).reshape(n, n)
     for ax, (title, score) in zip(axes, scores.items()):
         plane(ax, title, box, labels=False)
-        image = draw_error(ax, score, MIXTURE.score, box)
-        draw_levels(ax, MIXTURE, box)
+        image = ax.imshow(error(score, MIXTURE.score, x).reshape(n, n), origin="lower", extent=(-box, box, -box, box),
+                          cmap="Oranges", alpha=0.7, norm=LogNorm(0.1, 30), interpolation="bilinear")
+        ax.contour(axis, axis, p, levels=[p.max() - 2, p.max() - 0.5], colors=BLUE, linewidths=0.7, linestyles="solid")
         draw_field(ax, score, box)
         ax.set_xlabel("$x_1$")
     axes[0].set_ylabel("$x_2$")
@@ -182,4 +212,4 @@ def distance_to_real(x, real, rng):
 
     For an x that is itself real the factor makes the law free of n, but for small n, and the mean exactly so:
     (1/n + 1/n) E‖a − a'‖ times n (MET.2). So few points suffice to measure the floor of many."""
-    return len(x) * float(np.mean([energy_distance(x, real(rng, len(x))) for _ in range(4)]))
+    return len(x) * np.mean([sm.energy_distance(x, real(rng, len(x))) for _ in range(4)])

@@ -13,53 +13,37 @@ trained at σ = 0.3, 300 batches of 64, the same for all σ.
 """
 
 from functools import partial
+from types import SimpleNamespace
 
 import autograd.numpy as np
 from autograd import grad
 from autograd.misc import flatten
 
-from scoremin import MLP, denoising_loss, fit, init_mlp, relative_error, sliced_vr_loss
+import scoremin as sm
 
-from .common import (
-    BLUE,
-    DARK,
-    GREEN,
-    GREY,
-    MIXTURE,
-    ORANGE,
-    RED,
-    Claim,
-    draw_scores,
-    normal,
-    rows,
-    save,
-    scaled,
-    stream,
-)
+from . import common as c
 
-SIGMAS = np.geomspace(0.03, 3, 7)
+SIGMAS = np.geomspace(0.03, 3, 7).tolist()
 SHOWN = [0, 3, 5]                                          # drawn as fields: σ = 0.03, 0.3, 1.4
 NOISE_SIGMAS = np.geomspace(1e-3, 1, 7)
 
 
 def train(sigma, data, rng, budget, progress):
     """The denoising network at one level, trained in float32, returned in float64."""
-    def loss(params, x, rng):
-        return denoising_loss(MLP(params), x, normal(rng, x), sigma)
-
-    params, _ = fit(loss, init_mlp(rng, [2, 64, 64, 2], np.float32), data, steps=scaled(2000, budget), rng=rng,
-                    progress=partial(progress, label=f"sigma {sigma:.2g}"))
-    return [(W.astype(float), b.astype(float)) for W, b in params]
+    loss = lambda score, x, rng: sm.denoising_loss(score, x, c.normal(rng, x), sigma)
+    score = c.train(loss, sm.MLP, c.init(rng, 2, 64, 64, 2), data, rng, budget, progress, steps=2000,
+                    label=f"sigma {sigma:.2g}")
+    return sm.MLP([(W.astype(float), b.astype(float)) for W, b in score.params])
 
 
-def errors(networks, rng, n):
-    """Relative errors, (3, number of σ): learned to clean, learned to q_σ, exact q_σ to clean."""
-    x, table = MIXTURE.sample(rng, n), []
-    for sigma, params in zip(SIGMAS, networks):
-        noisy, score = MIXTURE.smoothed(sigma), MLP(params)
-        table.append([relative_error(score, MIXTURE.score, x),
-                      relative_error(score, noisy.score, noisy.sample(rng, n)),
-                      relative_error(noisy.score, MIXTURE.score, x)])
+def errors(scores, rng, n):
+    """Relative errors at each σ: learned to clean, learned to q_σ, exact q_σ to clean."""
+    x, table = c.MIXTURE.sample(rng, n), []
+    for sigma, score in zip(SIGMAS, scores):
+        noisy = c.MIXTURE.smoothed(sigma)
+        table.append([sm.relative_error(score, c.MIXTURE.score, x),
+                      sm.relative_error(score, noisy.score, noisy.sample(rng, n)),
+                      sm.relative_error(noisy.score, c.MIXTURE.score, x)])
     return np.array(table).T
 
 
@@ -71,64 +55,69 @@ def control_variate_loss(score, x, z, sigma):
 
 def gradient_variance(loss, params, batches):
     """Variance over batches (x, z) of the gradient, summed over the parameters."""
-    gradient = grad(lambda params, x, z: loss(MLP(params), x, z))
+    gradient = grad(lambda params, x, z: loss(sm.MLP(params), x, z))
     return np.sum(np.var([flatten(gradient(params, x, z))[0] for x, z in batches], axis=0, ddof=1))
 
 
 def noise_of_gradient(params, rng, n_batches, progress):
     """Gradient variances of denoising and of its control variate at NOISE_SIGMAS, and of SSM-VR."""
-    batches = [(MIXTURE.sample(rng, 64), rng.standard_normal((64, 2))) for _ in range(n_batches)]
+    batches = [(c.MIXTURE.sample(rng, 64), rng.standard_normal((64, 2))) for _ in range(n_batches)]
     both = [[gradient_variance(partial(loss, sigma=sigma), params, batches)
-             for loss in (denoising_loss, control_variate_loss)]
+             for loss in (sm.denoising_loss, control_variate_loss)]
             for sigma in progress(NOISE_SIGMAS, "variance of the gradient")]
-    return *np.array(both).T, gradient_variance(sliced_vr_loss, params, batches)
+    return *np.array(both).T, gradient_variance(sm.sliced_vr_loss, params, batches)
 
 
-def draw_errors(ax, clean, noisy, bias):
-    ax.plot(SIGMAS, clean, "o-", color=BLUE, label="learned, to the clean score")
-    ax.plot(SIGMAS, noisy, "s-", color=ORANGE, label="learned, to the score of $q_σ$")
-    ax.plot(SIGMAS, bias, "--", color=DARK, label="exact score of $q_σ$, to the clean score")
+def measure(stream, budget, progress):
+    rng = stream()
+    data = c.MIXTURE.sample(rng, c.scaled(200_000, budget))
+    scores = [train(sigma, data, rng, budget, progress) for sigma in SIGMAS]
+    clean, noisy, bias = errors(scores, rng, c.scaled(20_000, budget))
+    plain, controlled, limit = noise_of_gradient(scores[3].params, rng, c.scaled(300, budget), progress)
+    return SimpleNamespace(scores=scores, clean=clean, noisy=noisy, bias=bias, plain=plain, controlled=controlled,
+                           limit=limit)
+
+
+def draw_errors(ax, m):
+    ax.plot(SIGMAS, m.clean, "o-", color=c.BLUE, label="learned, to the clean score")
+    ax.plot(SIGMAS, m.noisy, "s-", color=c.ORANGE, label="learned, to the score of $q_σ$")
+    ax.plot(SIGMAS, m.bias, "--", color=c.DARK, label="exact score of $q_σ$, to the clean score")
     ax.set(title="error of the score", xlabel="σ", ylabel="relative error", xscale="log", yscale="log", ylim=(4e-4, 20))
     ax.legend(loc="upper left")
 
 
-def draw_noise(ax, plain, controlled, limit):
-    ax.plot(NOISE_SIGMAS, plain, "o-", color=RED, label="denoising")
-    ax.plot(NOISE_SIGMAS, controlled, "s-", color=GREEN, label="with the control variate")
-    ax.axhline(limit, color=GREY, ls=":", label="SSM-VR, Gaussian probes")
-    ax.plot(NOISE_SIGMAS[:3], 0.2 * plain[0] * (NOISE_SIGMAS[0] / NOISE_SIGMAS[:3])**2, color=DARK, lw=1)
-    ax.annotate("slope −2", (NOISE_SIGMAS[1], 0.2 * plain[1]), ha="right", va="top", fontsize=7.5)
+def draw_noise(ax, m):
+    ax.plot(NOISE_SIGMAS, m.plain, "o-", color=c.RED, label="denoising")
+    ax.plot(NOISE_SIGMAS, m.controlled, "s-", color=c.GREEN, label="with the control variate")
+    ax.axhline(m.limit, color=c.GREY, ls=":", label="SSM-VR, Gaussian probes")
+    ax.plot(NOISE_SIGMAS[:3], 0.2 * m.plain[0] * (NOISE_SIGMAS[0] / NOISE_SIGMAS[:3])**2, color=c.DARK, lw=1)
+    ax.annotate("slope −2", (NOISE_SIGMAS[1], 0.2 * m.plain[1]), ha="right", va="top", fontsize=7.5)
     ax.set(title="noise of the gradient", xlabel="σ", ylabel="variance over batches", xscale="log", yscale="log")
     ax.legend(loc="upper right")
 
 
-def main(seed, budget, out, progress):
-    rng = stream(seed, "denoising_sigma")
-    data = MIXTURE.sample(rng, scaled(200_000, budget))
-    networks = [train(float(sigma), data, rng, budget, progress) for sigma in SIGMAS]
-    clean, noisy, bias = errors(networks, rng, scaled(20_000, budget))
-    plain, controlled, limit = noise_of_gradient(networks[3], rng, scaled(300, budget), progress)
-
-    fig, (fields, (left, right)) = rows([4, 2], [2.1, 2.6])
-    draw_scores(fields, {"true score": MIXTURE.score,
-                         **{f"learned, σ = {SIGMAS[i]:.2g}": MLP(networks[i]) for i in SHOWN}})
-    draw_errors(left, clean, noisy, bias)
-    draw_noise(right, plain, controlled, limit)
-    save(fig, out)
-    return claims(clean, noisy, bias, plain, controlled, limit)
+def draw(m):
+    fig, (fields, (left, right)) = c.rows([4, 2], [2.1, 2.6])
+    c.draw_scores(fields, {"true score": c.MIXTURE.score,
+                           **{f"learned, σ = {SIGMAS[i]:.2g}": m.scores[i] for i in SHOWN}})
+    draw_errors(left, m)
+    draw_noise(right, m)
+    return fig
 
 
-def claims(clean, noisy, bias, plain, controlled, limit):
+def claims(m):
     """Bounds: (DSM.12) and (DSM.13) to leading order, whose rest is of order σ² at the σ used; and at large σ
     the triangle inequality with a network 1 % from q_σ, √clean = √bias (1 ± 0.1)."""
-    slope, best = np.log(plain[2] / plain[0]) / np.log(NOISE_SIGMAS[2] / NOISE_SIGMAS[0]), np.argmin(clean)
-    table = [
-        ("σ of the least error to the clean score: at neither end, 0.03 or 3", SIGMAS[best], SIGMAS[1], SIGMAS[-2]),
-        ("error to the clean score, σ = 0.03 over the least: noise of the target", clean[0] / clean[best], 2, None),
-        ("error to the clean score, σ = 3 over the exact score of q_σ: bias", clean[-1] / bias[-1], 0.81, 1.21),
-        ("relative error to the score of q_σ, σ = 3", noisy[-1], 0, 0.01),
-        ("gradient variance of denoising, log-log slope in σ from 0.001 to 0.01", slope, -2.02, -1.98),
-        ("gradient variance with control variate over SSM-VR, σ = 0.001", controlled[0] / limit, 0.98, 1.02),
-        ("gradient variance of denoising over control variate, σ = 0.001", plain[0] / controlled[0], None, None),
+    clean, plain, best = m.clean, m.plain, np.argmin(m.clean)
+    slope = np.log(plain[2] / plain[0]) / np.log(NOISE_SIGMAS[2] / NOISE_SIGMAS[0])
+    return [
+        c.claim("σ of the least error to the clean score: at neither end, 0.03 or 3", SIGMAS[best],
+                SIGMAS[1], SIGMAS[-2]),
+        c.claim("error to the clean score, σ = 0.03 over the least: noise of the target", clean[0] / clean[best], 2),
+        c.claim("error to the clean score, σ = 3 over the exact score of q_σ: bias", clean[-1] / m.bias[-1],
+                0.81, 1.21),
+        c.claim("relative error to the score of q_σ, σ = 3", m.noisy[-1], 0, 0.01),
+        c.claim("gradient variance of denoising, log-log slope in σ from 0.001 to 0.01", slope, -2.02, -1.98),
+        c.claim("gradient variance with control variate over SSM-VR, σ = 0.001", m.controlled[0] / m.limit, 0.98, 1.02),
+        c.measured("gradient variance of denoising over control variate, σ = 0.001", plain[0] / m.controlled[0]),
     ]
-    return [Claim(text, *(None if a is None else float(a) for a in numbers)) for text, *numbers in table]

@@ -12,16 +12,18 @@ Settings: exact scores. Left and middle: 10,000 chains, 150 steps on the left. R
 N(0, 1), σ from 10 to 0.01 in 10 levels, 100 steps each, step 2·10⁻⁵.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 
-from scoremin import annealed_langevin, geometric_sigmas, langevin
+import scoremin as sm
 
-from .common import BLUE, DARK, GREEN, GREY, ORANGE, RED, Claim, canvas, save, scaled, stream
+from . import common as c
 
 PRODUCTS = [0.1, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 3.8]             # step·a, left
-PRECISIONS = {0.5: (ORANGE, "v"), 1.0: (BLUE, "o"), 2.0: (GREEN, "^")}
-STEPS = {1.0: GREEN, 3.0: BLUE, 4.0: DARK, 4.2: ORANGE, 5.0: RED}    # middle
-SIGMAS, STEP, STEPS_PER_LEVEL = geometric_sigmas(10, 0.01, 10), 2e-5, 100
+PRECISIONS = {0.5: (c.ORANGE, "v"), 1.0: (c.BLUE, "o"), 2.0: (c.GREEN, "^")}
+STEPS = {1.0: c.GREEN, 3.0: c.BLUE, 4.0: c.DARK, 4.2: c.ORANGE, 5.0: c.RED}  # middle
+SIGMAS, STEP, STEPS_PER_LEVEL = sm.geometric_sigmas(10, 0.01, 10), 2e-5, 100
 
 
 def recursion(steps, precisions):
@@ -32,15 +34,9 @@ def recursion(steps, precisions):
     return np.array(V)
 
 
-def annealed_recursion():
-    steps = np.repeat(STEP * SIGMAS**2 / SIGMAS[-1]**2, STEPS_PER_LEVEL)
-    return recursion(steps, np.repeat(1 / (1 + SIGMAS**2), STEPS_PER_LEVEL))
-
-
 def chains(sampler, score, n, *args):
     """The variance about 0, the true mean, of n chains from N(0, 1): at the start and after each step."""
-    rng = args[-1]
-    x = rng.standard_normal((n, 1))
+    x = args[-1].standard_normal((n, 1))
     V = [np.mean(x**2)]
     sampler(score, x, *args, callback=lambda i, x: V.append(np.mean(x**2)))
     return np.array(V)
@@ -48,25 +44,33 @@ def chains(sampler, score, n, *args):
 
 def steps_until_error(rng, n, step):
     """How many steps langevin completes before it raises FloatingPointError."""
-    done = 0
-
-    def count(i, x):
-        nonlocal done
-        done = i + 1
-
+    done = []
     try:
-        langevin(lambda x: -x, rng.standard_normal((n, 1)), step, 2000, rng, callback=count)
+        sm.langevin(np.negative, rng.standard_normal((n, 1)), step, 2000, rng, callback=lambda i, x: done.append(i))
     except FloatingPointError:
-        return done
+        return len(done)
     return np.inf
+
+
+def measure(stream, budget, progress):
+    rng, n, n_steps = stream(), c.scaled(10_000, budget, 100), c.scaled(150, budget)
+    stationary = [[a * chains(sm.langevin, lambda x, a=a: -a * x, n, t / a, n_steps, rng)[-1] for t in PRODUCTS]
+                  for a in progress(PRECISIONS, "stationary variance")]
+    growth = [chains(sm.langevin, np.negative, n, step, 40, rng) for step in STEPS]
+    annealed = chains(sm.annealed_langevin, lambda x, sigma: -x / (1 + sigma**2), 4 * n, SIGMAS, STEP,
+                      STEPS_PER_LEVEL, rng)
+    exact = recursion(np.repeat(STEP * SIGMAS**2 / SIGMAS[-1]**2, STEPS_PER_LEVEL),
+                      np.repeat(1 / (1 + SIGMAS**2), STEPS_PER_LEVEL))
+    return SimpleNamespace(n=n, stationary=np.array(stationary), growth=growth, annealed=annealed, exact=exact,
+                           completed=steps_until_error(rng, n, 5.0))
 
 
 def draw_stationary(ax, measured):
     t = np.linspace(0, 3.93, 400)
-    ax.plot(t, 1 / (1 - t / 4), color=DARK, zorder=0, label="theory, 1/(1 − step·a/4)")
+    ax.plot(t, 1 / (1 - t / 4), color=c.DARK, zorder=0, label="theory, 1/(1 − step·a/4)")
     for (a, (color, marker)), V in zip(PRECISIONS.items(), measured):
         ax.plot(PRODUCTS, V, marker, color=color, mfc="none", ms=5, label=f"chains, a = {a:g}")
-    ax.axvline(4, color=GREY, ls=":")
+    ax.axvline(4, color=c.GREY, ls=":")
     ax.set(title="stationary variance", xlabel="step·a", ylabel="variance · a", yscale="log", xlim=(0, 4.2))
     ax.legend(loc="upper left")
 
@@ -85,44 +89,32 @@ def draw_growth(ax, paths):
 
 def draw_annealed(ax, V, exact):
     k = np.arange(len(V))
-    ax.stairs(SIGMAS**2, k[::STEPS_PER_LEVEL], color=GREY, baseline=None, label="noisy data, σ²")
-    ax.plot(k[1:], exact[1:] - 1, color=DARK, label="recursion (LD.10)")
-    ax.plot(k[20::40], V[20::40] - 1, "o", color=BLUE, ms=3, label="chains")
+    ax.stairs(SIGMAS**2, k[::STEPS_PER_LEVEL], color=c.GREY, baseline=None, label="noisy data, σ²")
+    ax.plot(k[1:], exact[1:] - 1, color=c.DARK, label="recursion (LD.10)")
+    ax.plot(k[20::40], V[20::40] - 1, "o", color=c.BLUE, ms=3, label="chains")
     ax.set(title="annealed on N(0, 1)", xlabel="steps done", ylabel="variance − 1", yscale="log")
     ax.legend(loc="upper right")
 
 
-def main(seed, budget, out, progress):
-    rng = stream(seed, "langevin_step")
-    n, n_steps = scaled(10_000, budget, 100), scaled(150, budget)
-    measured = [[a * chains(langevin, lambda x, a=a: -a * x, n, t / a, n_steps, rng)[-1] for t in PRODUCTS]
-                for a in progress(PRECISIONS, "stationary variance")]
-    growth = [chains(langevin, np.negative, n, step, 40, rng) for step in STEPS]
-    annealed = chains(annealed_langevin, lambda x, sigma: -x / (1 + sigma**2), 4 * n, SIGMAS, STEP,
-                      STEPS_PER_LEVEL, rng)
-    exact = annealed_recursion()
-
-    fig, axes = canvas(1, 3, 2.7)
-    draw_stationary(axes[0], measured)
-    draw_growth(axes[1], growth)
-    draw_annealed(axes[2], annealed, exact)
-    save(fig, out)
-    return claims(np.array(measured), growth, annealed, exact, n, steps_until_error(rng, n, 5.0))
+def draw(m):
+    fig, axes = c.canvas(1, 3, 2.7)
+    draw_stationary(axes[0], m.stationary)
+    draw_growth(axes[1], m.growth)
+    draw_annealed(axes[2], m.annealed, m.exact)
+    return fig
 
 
-def claims(measured, growth, annealed, exact, n, completed):
+def claims(m):
     """Bounds: the mean of n squares of a Gaussian of variance V has the standard error V √(2/n); five times that."""
-    def errors(ratio):
-        return float(np.abs(ratio - 1).max() / np.sqrt(2 / n))
-
-    growth = np.array([V / recursion([step] * 40, [1] * 40) for step, V in zip(STEPS, growth)])
-    predicted = np.argmax(recursion([5.0] * 1000, [1.0] * 1000) > np.finfo(float).max / n) - 1
-    V, five, unit = float(exact[-1]), 5 * float(exact[-1] * np.sqrt(2 / (4 * n))), "in units of √(2/n)"
+    deviation = lambda ratio: np.abs(ratio - 1).max() / np.sqrt(2 / m.n)
+    growth = np.array([V / recursion([step] * 40, [1] * 40) for step, V in zip(STEPS, m.growth)])
+    predicted = np.argmax(recursion([5.0] * 1000, [1.0] * 1000) > np.finfo(float).max / m.n) - 1
+    V, five, unit = m.exact[-1], 5 * m.exact[-1] * np.sqrt(2 / (4 * m.n)), "in units of √(2/n)"
     return [
-        Claim(f"stationary variance: largest relative deviation from theory, {unit}",
-              errors(measured * (1 - np.array(PRODUCTS) / 4)), 0, 5),
-        Claim(f"variance after each step, steps 1 to 5: largest relative deviation, {unit}", errors(growth), 0, 5),
-        Claim("steps of size 5 before FloatingPointError, minus predicted", float(completed - predicted), -1, 1),
-        Claim("annealed on N(0, 1): exact final variance by the recursion", V, None, None),
-        Claim("annealed on N(0, 1): final variance of the chains", float(annealed[-1]), V - five, V + five),
+        c.claim(f"stationary variance: largest relative deviation from theory, {unit}",
+                deviation(m.stationary * (1 - np.array(PRODUCTS) / 4)), 0, 5),
+        c.claim(f"variance after each step, steps 1 to 5: largest relative deviation, {unit}", deviation(growth), 0, 5),
+        c.claim("steps of size 5 before FloatingPointError, minus predicted", m.completed - predicted, -1, 1),
+        c.measured("annealed on N(0, 1): exact final variance by the recursion", V),
+        c.claim("annealed on N(0, 1): final variance of the chains", m.annealed[-1], V - five, V + five),
     ]

@@ -11,107 +11,79 @@ largest distance of 200 samples of real data that were measured in its place.
 
 Source: Song & Ermon 2019, algorithm 1; the swiss roll of scikit-learn, scaled by 1/10.
 Settings: 3-128-128-128-2 network; 200,000 points, 10,000 Adam steps of 256 rows, rate 0.01: 128 points, each
-under opposite noises z and −z, at every level equally often; σ geometric from 1.5 to 0.01 in 20 levels;
-4,000 chains from N(0, 1.5² I); annealed 50 steps a level, step 2.5e-5 at the last; Langevin 1,000 steps of 2.5e-5.
+under opposite noises z and −z; σ geometric from 1.5 to 0.01 in 20 levels, dealt out in turn, so that the first
+eight have 7 of the 128 points and the others 6; 4,000 chains from N(0, 1.5² I); annealed 50 steps a level, step
+2.5e-5 at the last; Langevin 1,000 steps of 2.5e-5.
 """
 
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 
-from scoremin import (
-    NoiseConditionalMLP,
-    annealed_langevin,
-    fit,
-    geometric_sigmas,
-    init_mlp,
-    langevin,
-    ncsn_loss,
-    swiss_roll,
-)
+import scoremin as sm
 
-from .common import (
-    BLUE,
-    GREEN,
-    GREY,
-    RED,
-    Claim,
-    distance_to_real,
-    draw_points,
-    normal,
-    plane,
-    rows,
-    save,
-    scaled,
-    stream,
-    ticker,
-)
+from . import common as c
 
-SIGMAS, SIGMA_DATA = geometric_sigmas(1.5, 0.01, 20), 0.7
+SIGMAS, SIGMA_DATA = sm.geometric_sigmas(1.5, 0.01, 20), 0.7
 STEP, STEPS_PER_LEVEL, BOX = 2.5e-5, 50, 1.75
 SHOWN = [0, 3, 6, 9, 12, 19]  # the levels below
 
 
-def loss(params, x, rng):
-    """The NCSN loss of each point under z and under −z, with every level equally often.
+def loss(score, x, rng):
+    """The NCSN loss of each point under z and under −z, the levels dealt out in turn.
 
     Opposite noises have opposite targets, −z/σ and z/σ: what they would pull the score to at random cancels."""
-    z, sigma = normal(rng, x), SIGMAS[np.arange(len(x)) % len(SIGMAS)]
-    score = NoiseConditionalMLP(params, SIGMA_DATA)
-    return ncsn_loss(score, np.concatenate([x, x]), np.concatenate([z, -z]), np.concatenate([sigma, sigma]))
-
-
-def train(rng, budget, progress):
-    """The noise-conditional score network, in float32."""
-    params, data = init_mlp(rng, [3, 128, 128, 128, 2], np.float32), swiss_roll(rng, scaled(200_000, budget))
-    params, _ = fit(loss, params, data, steps=scaled(10_000, budget), batch_size=128, learning_rate=1e-2, rng=rng,
-                    progress=progress)
-    return NoiseConditionalMLP(params, SIGMA_DATA)
+    z, sigma = c.normal(rng, x), SIGMAS[np.arange(len(x)) % len(SIGMAS)]
+    return sm.ncsn_loss(score, np.concatenate([x, x]), np.concatenate([z, -z]), np.concatenate([sigma, sigma]))
 
 
 def sample(score, rng, n, per_level, progress):
     """The end of Langevin dynamics, and annealed Langevin dynamics at the end of each level, from one start."""
     start, path = SIGMAS[0].astype(np.float32) * rng.standard_normal((n, 2), np.float32), []
     steps = len(SIGMAS) * per_level
-    tick = ticker(progress, steps, "annealed Langevin")
+    tick = c.ticker(progress, steps, "annealed Langevin")
 
     def record(i, x):
         tick(i, x)
         if (i + 1) % per_level == 0:
             path.append(x)
 
-    annealed_langevin(score, start, SIGMAS, STEP, per_level, rng, callback=record)
-    plain = langevin(score.at(SIGMAS[-1]), start, STEP, steps, rng, callback=ticker(progress, steps, "Langevin"))
+    sm.annealed_langevin(score, start, SIGMAS, STEP, per_level, rng, callback=record)
+    plain = sm.langevin(score.at(SIGMAS[-1]), start, STEP, steps, rng,
+                        callback=c.ticker(progress, steps, "Langevin"))
     return plain, path
 
 
-def draw(samples, path):
+def measure(stream, budget, progress):
+    rng, n = stream(), c.scaled(4000, budget, 100)
+    params, data = c.init(rng, 3, 128, 128, 128, 2), sm.swiss_roll(rng, c.scaled(200_000, budget))
+    score = c.train(loss, partial(sm.NoiseConditionalMLP, sigma_data=SIGMA_DATA), params, data, rng, budget, progress,
+                    steps=10_000, batch_size=128, learning_rate=1e-2)
+    plain, path = sample(score, rng, n, c.scaled(STEPS_PER_LEVEL, budget, 2), progress)
+    original, distance = sm.swiss_roll(rng, n), lambda x: c.distance_to_real(x, sm.swiss_roll, rng)
+    real = [distance(sm.swiss_roll(rng, 250)) for _ in range(c.scaled(200, budget))]
+    samples = {"original": original, "Langevin": plain, "annealed Langevin": path[-1]}
+    return SimpleNamespace(samples=samples, path=path, floor=np.mean(real), worst=max(real),
+                           annealed=distance(path[-1]), langevin=distance(plain))
+
+
+def draw(m):
     """Three samples above, six stages of the last of them below."""
-    fig, (above, below) = rows([3, 6], [2.86, 1.39])
-    for ax, (title, x, color) in zip(above, samples):
-        plane(ax, title, BOX)
-        draw_points(ax, x, color)
-    radius = np.sqrt(np.sum(path[-1]**2, axis=1))
+    fig, (above, below) = c.rows([3, 6], [2.86, 1.39])
+    c.draw_samples(above, m.samples, (c.BLUE, c.RED, c.GREEN), BOX)
+    radius = np.sqrt(np.sum(m.path[-1]**2, axis=1))
     for ax, level in zip(below, SHOWN):
-        plane(ax, rf"$\sigma={SIGMAS[level]:.2g}$", BOX, labels=False)
-        ax.scatter(*path[level].T, s=0.8, c=radius, cmap="viridis", vmin=0.4, vmax=1.5, linewidths=0)
+        c.plane(ax, rf"$\sigma={SIGMAS[level]:.2g}$", BOX, labels=False)
+        ax.scatter(*m.path[level].T, s=0.8, c=radius, cmap="viridis", vmin=0.4, vmax=1.5, linewidths=0)
         ax.set(xticks=[], yticks=[])
-        ax.spines[:].set(visible=True, color=GREY)
+        ax.spines[:].set(visible=True, color=c.GREY)
     return fig
 
 
-def main(seed, budget, out, progress):
-    rng, n = stream(seed, "ncsn_swiss_roll"), scaled(4000, budget, 100)
-    score = train(rng, budget, partial(progress, label="training"))
-    plain, path = sample(score, rng, n, scaled(STEPS_PER_LEVEL, budget, 2), progress)
-    save(draw([("original", swiss_roll(rng, n), BLUE), ("Langevin", plain, RED),
-               ("annealed Langevin", path[-1], GREEN)], path), out)
-    real = [distance_to_real(swiss_roll(rng, 250), swiss_roll, rng) for _ in range(scaled(200, budget))]
-    floor = float(np.mean(real))
+def claims(m):
+    """Many times worse: an order of magnitude."""
     return [
-        Claim("energy distance, annealed to real, over real to real",
-              distance_to_real(path[-1], swiss_roll, rng) / floor, 0, max(real) / floor),
-        # Many times worse: an order of magnitude.
-        Claim("energy distance, Langevin to real, over real to real",
-              distance_to_real(plain, swiss_roll, rng) / floor, 10, None),
+        c.claim("energy distance, annealed to real, over real to real", m.annealed / m.floor, 0, m.worst / m.floor),
+        c.claim("energy distance, Langevin to real, over real to real", m.langevin / m.floor, 10),
     ]

@@ -13,27 +13,28 @@ ratios; x from −1.6 to 1.8 in equal steps; network 8-64-64-8; 2¹⁶ probes of
 """
 
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 
-from scoremin import MLP, GaussianMixture, divergence, init_mlp, jvp, probes
+import scoremin as sm
 
-from .common import BLUE, DARK, GREEN, ORANGE, Claim, canvas, save, scaled, stream
+from . import common as c
 
 D, SIZES = 8, [1, 2, 4, 8, 16, 32, 64]
 X = np.linspace(-1.6, 1.8, D)[None]
-KINDS = {"gaussian": ORANGE, "sphere": GREEN, "rademacher": BLUE}
+KINDS = {"gaussian": c.ORANGE, "sphere": c.GREEN, "rademacher": c.BLUE}
 OBJECTIVES = {"SSM": 0.35, "SSM-VR": 1.0}                 # and the opacity that stands for them
 
 
 def mixture_score(scales):
     means = np.stack([np.full(D, 0.5), np.full(D, -0.5)])
-    return GaussianMixture([0.5, 0.5], means, [np.diag(scales)] * 2).score
+    return sm.GaussianMixture([0.5, 0.5], means, [np.diag(scales)] * 2).score
 
 
 def predicted(score):
     """The variance over v at X, by objective and kind (SSM.6) to (SSM.10)."""
-    s, J = jvp(score, np.repeat(X, D, axis=0), np.eye(D))                    # rows of J are ∂s/∂x_j
+    s, J = sm.jvp(score, np.repeat(X, D, axis=0), np.eye(D))                 # rows of J are ∂s/∂x_j
     forms = {"SSM": J + 0.5 * np.outer(s[0], s[0]), "SSM-VR": J}
     V = {}
     for objective, A in forms.items():
@@ -47,11 +48,11 @@ def predicted(score):
 
 def draws(score, rng, n, progress):
     """The integrands of (SSM.4), (SSM.5) at X for n probes of each kind, less their common mean."""
-    (s, tr), q = divergence(score, X), {}
+    (s, tr), q = sm.divergence(score, X), {}
     mean = 0.5 * np.sum(s**2) + tr[0]
     for kind in progress(KINDS, "probes"):
-        v = probes(rng, kind, (n, D))
-        s, Jv = jvp(score, np.broadcast_to(X, v.shape), v)
+        v = sm.probes(rng, kind, (n, D))
+        s, Jv = sm.jvp(score, np.broadcast_to(X, v.shape), v)
         q["SSM", kind] = 0.5 * np.sum(v * s, axis=1)**2 + np.sum(v * Jv, axis=1) - mean
         q["SSM-VR", kind] = 0.5 * np.sum(s**2, axis=1) + np.sum(v * Jv, axis=1) - mean
     return q
@@ -59,14 +60,23 @@ def draws(score, rng, n, progress):
 
 def variance(q, M=1):
     """Mean square of means of M."""
-    return float(np.mean(np.mean(q[:len(q) // M * M].reshape(-1, M), axis=1)**2))
+    return np.mean(np.mean(q[:len(q) // M * M].reshape(-1, M), axis=1)**2)
+
+
+def measure(stream, budget, progress):
+    rng, n = stream(), c.scaled(2**16, budget, 2**10)
+    scores = {"round mixture": mixture_score(np.ones(D)), "network": sm.MLP(sm.init_mlp(rng, [D, 64, 64, D])),
+              "stretched mixture": mixture_score(np.geomspace(0.5, 2, D))}
+    q = {name: draws(score, rng, n, progress) for name, score in scores.items()}
+    measured = {name: {key: [variance(q[name][key], M) for M in SIZES] for key in q[name]} for name in scores}
+    return SimpleNamespace(n=n, measured=measured, theory={name: predicted(score) for name, score in scores.items()})
 
 
 def draw_bars(ax, title, measured, theory):
     for i, (objective, kind) in enumerate(product(OBJECTIVES, KINDS)):
         x, label = i + 0.8 * (i >= len(KINDS)), None if i < len(KINDS) else kind.capitalize()
         ax.bar(x, theory[objective, kind], color=KINDS[kind], alpha=OBJECTIVES[objective], width=0.85, label=label)
-        ax.plot(x, variance(measured[objective, kind]), "o", color=DARK, ms=3, label=None if i else "measured")
+        ax.plot(x, measured[objective, kind][0], "o", color=c.DARK, ms=3, label=None if i else "measured")
     ax.set(title=title, xticks=[1, 4.8], xticklabels=OBJECTIVES)
     ax.tick_params(axis="x", length=0, labelsize=8)
 
@@ -74,44 +84,37 @@ def draw_bars(ax, title, measured, theory):
 def draw_means(ax, title, measured, theory):
     for kind, color in KINDS.items():
         ax.plot(SIZES, theory["SSM-VR", kind] / np.array(SIZES), lw=1.2, color=color)
-        ax.plot(SIZES, [variance(measured["SSM-VR", kind], M) for M in SIZES], "o", color=DARK, ms=3)
+        ax.plot(SIZES, measured["SSM-VR", kind], "o", color=c.DARK, ms=3)
     ax.set(title=title, xscale="log", yscale="log", xlabel="probes at the point, M", xticks=SIZES, xticklabels=SIZES)
     ax.minorticks_off()
 
 
-def main(seed, budget, out, progress):
-    rng = stream(seed, "probe_variance")
-    scores = {"round mixture": mixture_score(np.ones(D)), "network": MLP(init_mlp(rng, [D, 64, 64, D])),
-              "stretched mixture": mixture_score(np.geomspace(0.5, 2, D))}
-    n = scaled(2**16, budget, 2**10)
-    measured = [draws(score, rng, n, progress) for score in scores.values()]
-    theory = [predicted(score) for score in scores.values()]
-
-    fig, axes = canvas(1, 4, 2.4)
-    for ax, title, q, V in zip(axes, scores, measured, theory):
-        draw_bars(ax, title, q, V)
-    draw_means(axes[3], "the same, means of M", measured[2], theory[2])
+def draw(m):
+    fig, axes = c.canvas(1, 4, 2.4)
+    for ax, name in zip(axes, m.measured):
+        draw_bars(ax, name, m.measured[name], m.theory[name])
+    draw_means(axes[3], "the same, means of M", *(part["stretched mixture"] for part in (m.measured, m.theory)))
     axes[0].set(ylabel="variance over v")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    save(fig, out)
-    return claims(scores, measured, theory, n)
+    return fig
 
 
-def standard_errors(q, V, M, n):
+def standard_errors(measured, V, M, n):
     """How far the measured variance of means of M is from V/M, in standard errors.
 
     A quadratic form of these probes has at most 15 times the fourth moment that its variance squared
     makes (a Gaussian form reaches it), a fourth cumulant of 12; means of M have 12/M. So n/M such
     means measure V/M to a share of √((2 + 12/M)/(n/M))."""
-    return abs(variance(q, M) / (V / M) - 1) / np.sqrt((2 + 12 / M) * M / n)
+    return abs(measured / (V / M) - 1) / np.sqrt((2 + 12 / M) * M / n)
 
 
-def claims(scores, measured, theory, n):
-    checks = [Claim(f"{name}: largest relative deviation from the predicted variance, over kinds, objectives "
-                    "and M, in units of √((2 + 12/M)M/n)",
-                    float(max(standard_errors(q[key], V[key], M, n) for key in V for M in SIZES)), 0, 5)
-              for name, q, V in zip(scores, measured, theory)]
-    ratio = variance(measured[0]["SSM-VR", "sphere"]) / variance(measured[0]["SSM-VR", "rademacher"])
-    five = 5 * 0.8 * float(np.sqrt(2 * 14 / n))
-    return checks + [Claim("round mixture, SSM-VR: variance with the sphere over that with signs, d/(d+2) = 0.8",
-                           ratio, 0.8 - five, 0.8 + five)]
+def claims(m):
+    checks = [c.claim(f"{name}: largest relative deviation from the predicted variance, over kinds, objectives "
+                      "and M, in units of √((2 + 12/M)M/n)",
+                      max(standard_errors(m.measured[name][key][i], V, M, m.n)
+                          for key, V in m.theory[name].items() for i, M in enumerate(SIZES)), 0, 5)
+              for name in m.measured]
+    sphere, signs = (m.measured["round mixture"]["SSM-VR", kind][0] for kind in ("sphere", "rademacher"))
+    five = 5 * 0.8 * np.sqrt(2 * 14 / m.n)
+    return checks + [c.claim("round mixture, SSM-VR: variance with the sphere over that with signs, d/(d+2) = 0.8",
+                             sphere / signs, 0.8 - five, 0.8 + five)]

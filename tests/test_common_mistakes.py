@@ -1,7 +1,8 @@
-"""Mistakes seen in public code, each written out wrong, beside the quantity that exposes it and by how much.
+"""Mistakes of public reimplementations, each written out wrong, beside what exposes it and by how much.
 
-None of them raises an error, and most leave the training loss looking well. Every test asserts the
-number that a check should look for, in closed form where there is one.
+Most raise no error (ascending levels and a flipped sign do here) and leave the training loss looking well.
+Every test asserts the number that a check should look for, in closed form where there is one. The wrong
+versions that the gallery draws stand in figures/common_mistakes.py.
 """
 
 from itertools import product
@@ -12,6 +13,8 @@ from autograd import grad
 from autograd.misc import flatten
 from oracles import GRID, LINE, MIXTURE, WIDTH
 
+from figures.common import relu_energy
+from figures.common_mistakes import annealed_versions, flipped, unit_probe_loss, wrong_annealed, wrong_langevin
 from scoremin import (
     MLP,
     GaussianMixture,
@@ -47,30 +50,40 @@ def steepness(loss, A):
     return np.abs(flatten(grad(lambda params: loss(MLP(params)))(linear(A)))[0]).max()
 
 
-def annealed_variance(sigmas, step_of, noise_of):
-    """Exact variance of annealed Langevin on N(0, 1) from variance σ_1² by (LD.10), 100 steps a level."""
+def annealed_variance(levels, step_of, variance_of):
+    """Exact variance of annealed Langevin on N(0, 1) from variance 100 by (LD.10), 100 steps a level."""
     V = 100.0
-    for sigma in sigmas:
+    for sigma in levels:
         for _ in range(100):
-            V = (1 - step_of(sigma) / (1 + sigma**2) / 2)**2 * V + noise_of(sigma)
+            V = (1 - step_of(sigma) / (1 + sigma**2) / 2)**2 * V + variance_of(sigma)
     return V
 
 
-def squared(sigma):
-    """The right step of a level."""
-    return STEP * sigma**2 / SIGMAS[-1]**2
+RIGHT, LAST_NOISE, LINEAR, ASCENDING = annealed_versions(SIGMAS, STEP)
 
 
-def test_annealed_step_proportional_to_sigma_leaves_the_start():
-    """(LD.8) (LD.10) N(0, 1), σ 10 → .01: variance 70 instead of 1.10; most of the start, 100, is still there."""
-    wrong = lambda sigma: STEP * sigma / SIGMAS[-1]
-    assert abs(annealed_variance(SIGMAS, squared, squared) - 1.1038) < 1e-3
-    assert abs(annealed_variance(SIGMAS, wrong, wrong) - 70.3) < 0.1
+def within_five_errors(x, V):
+    """Whether the mean square of independent N(0, V) is V, up to five standard errors."""
+    return abs(np.mean(x**2) / V - 1) < 5 * np.sqrt(2 / x.size)
 
 
-def test_annealed_noise_of_the_last_step_freezes_the_chain():
-    """(LD.8) (LD.10) noise √step instead of √step_i on N(0, 1): variance .009 instead of 1.10."""
-    assert abs(annealed_variance(SIGMAS, squared, lambda sigma: STEP) - 0.00885) < 1e-4
+@pytest.mark.parametrize("version, V, digits", [(LINEAR, 70.3, 0.1), (LAST_NOISE, 0.00885, 1e-4)])
+def test_annealed_chains_keep_the_variance_of_their_version(version, V, digits):
+    """(LD.8) (LD.10) N(0, 1), σ 10 → .01: a step ∝ σ leaves 70 of the start's 100, noise √step freezes at .009."""
+    rng = np.random.default_rng(1)
+    x = wrong_annealed(lambda x, sigma: -x / (1 + sigma**2), 10 * rng.standard_normal((4000, 1)), version, 100,
+                       rng.standard_normal)
+    assert abs(annealed_variance(*version) - V) < digits
+    assert within_five_errors(x, annealed_variance(*version))
+
+
+def test_annealed_langevin_has_the_variance_of_the_right_version():
+    """(LD.8) (LD.10) the sampler of the package, beside the two above: 1.10."""
+    rng = np.random.default_rng(2)
+    x = annealed_langevin(lambda x, sigma: -x / (1 + sigma**2), 10 * rng.standard_normal((4000, 1)), SIGMAS, STEP, 100,
+                          rng)
+    assert abs(annealed_variance(*RIGHT) - 1.1038) < 1e-3
+    assert within_five_errors(x, annealed_variance(*RIGHT))
 
 
 def test_annealed_noise_of_the_last_step_loses_the_minor_mode():
@@ -79,12 +92,9 @@ def test_annealed_noise_of_the_last_step_loses_the_minor_mode():
     start = rng.uniform(-8, 8, (400, 2))
     toy = {sigma: GaussianMixture([0.8, 0.2], means, np.tile(sigma**2 * np.eye(2), (2, 1, 1))).score
            for sigma in levels.tolist()}
-    wrong = start
-    for sigma in levels.tolist():
-        for _ in range(60):
-            z = rng.standard_normal(start.shape)
-            wrong = wrong + 0.5 * 0.1 * sigma**2 * toy[sigma](wrong) + np.sqrt(0.1) * z
-    right = annealed_langevin(lambda x, sigma: toy[sigma](x), start, levels, 0.1, 60, rng)
+    score = lambda x, sigma: toy[sigma](x)
+    wrong = wrong_annealed(score, start, annealed_versions(levels, 0.1)[1], 60, rng.standard_normal)
+    right = annealed_langevin(score, start, levels, 0.1, 60, rng)
     assert abs(mode_weights(right, means)[1] - 0.2) < 5 * np.sqrt(0.2 * 0.8 / 400)
     assert mode_weights(wrong, means)[1] == 0
     assert 0.2 < np.mean(start.sum(axis=1) < 0)                              # it had half of the start
@@ -92,9 +102,7 @@ def test_annealed_noise_of_the_last_step_loses_the_minor_mode():
 
 def test_uniform_noise_moves_and_shrinks_the_cloud():
     """(LD.3) rng.random for standard_normal on N(0, 1), step .1: mean 1/√step = 3.16, variance 1/12/(1 − step/4)."""
-    rng, x = np.random.default_rng(2), np.zeros((CHAINS, 1))
-    for _ in range(300):
-        x = x - 0.5 * 0.1 * x + np.sqrt(0.1) * rng.random(x.shape)
+    x = wrong_langevin(np.negative, np.zeros((CHAINS, 1)), 0.1, 0.1, 300, np.random.default_rng(2).random)
     V = 1 / 12 / (1 - 0.1 / 4)
     assert abs(np.mean(x) - 1 / np.sqrt(0.1)) < 5 * np.sqrt(V / CHAINS)
     assert abs(np.var(x) - V) < 5 * V * np.sqrt(2 / CHAINS)
@@ -102,10 +110,9 @@ def test_uniform_noise_moves_and_shrinks_the_cloud():
 
 def test_noise_without_the_two_halves_the_temperature():
     """(LD.4) (LD.5) drift ε with noise √ε on N(0, 1): variance 1/(2 − ε), exactly half that of √(2ε)."""
-    rng, x = np.random.default_rng(3), np.zeros((CHAINS, 1))
-    for _ in range(200):
-        x = x - 0.1 * x + np.sqrt(0.1) * rng.standard_normal(x.shape)
-    right = langevin(lambda x: -x, np.zeros((CHAINS, 1)), 0.2, 200, rng)
+    rng, start = np.random.default_rng(3), np.zeros((CHAINS, 1))
+    x = wrong_langevin(np.negative, start, 0.2, 0.1, 200, rng.standard_normal)  # drift .1 s, noise √.1
+    right = langevin(np.negative, start, 0.2, 200, rng)
     V = 1 / (2 - 0.1)
     assert abs(np.mean(x**2) - V) < 5 * V * np.sqrt(2 / CHAINS)
     assert abs(np.mean(right**2) - 2 * V) < 5 * 2 * V * np.sqrt(2 / CHAINS)
@@ -113,9 +120,9 @@ def test_noise_without_the_two_halves_the_temperature():
 
 def test_unit_probes_learn_a_fraction_of_the_score():
     """(SSM.2) (SSM.5) probes of norm 1 with the full ‖s‖²: optimum S⁻¹/d, half the score at d = 2, an error of ¼."""
-    x, unit = np.tile(DATA, (2, 1)), np.repeat(np.eye(2), len(DATA), axis=0)  # E vvᵀ = I/2 exactly
-    assert steepness(lambda score: sliced_vr_loss(score, x, unit), INVERSE / 2) < 1e-12
-    assert steepness(lambda score: sliced_vr_loss(score, x, np.sqrt(2) * unit), INVERSE) < 1e-12
+    x, v = np.tile(DATA, (2, 1)), np.sqrt(2) * np.repeat(np.eye(2), len(DATA), axis=0)  # E vvᵀ = I exactly
+    assert steepness(lambda score: unit_probe_loss(score, x, v), INVERSE / 2) < 1e-12
+    assert steepness(lambda score: sliced_vr_loss(score, x, v), INVERSE) < 1e-12
     assert abs(relative_error(MLP(linear(INVERSE / 2)), MLP(linear(INVERSE)), DATA) - 0.25) < 1e-12
 
 
@@ -144,15 +151,14 @@ def test_trace_divided_by_d_learns_a_fraction_of_the_score():
 
 def test_energy_sign_flipped_has_relative_error_four():
     """(EBM.3) (ISM.7) s = +∇E: error 4, E[s xᵀ] = +I for −I, and Langevin multiplies x by 1 + step/2 a step."""
-    energy = lambda x: -MIXTURE.log_density(x)
-    right, wrong = energy_score(energy), lambda x: -energy_score(energy)(x)
-    assert abs(relative_error(wrong, MIXTURE.score, DATA) - 4) < 1e-10
+    right, line = energy_score(lambda x: -MIXTURE.log_density(x)), energy_score(lambda x: -LINE.log_density(x))
     stein = lambda score: np.sum(np.exp(LINE.log_density(GRID))[:, None] * score(GRID) * GRID) * WIDTH
-    assert abs(stein(energy_score(lambda x: -LINE.log_density(x))) + 1) < 1e-10
-    assert abs(stein(lambda x: -energy_score(lambda x: -LINE.log_density(x))(x)) - 1) < 1e-10
     assert relative_error(right, MIXTURE.score, DATA) < 1e-20
+    assert abs(relative_error(flipped(right), MIXTURE.score, DATA) - 4) < 1e-10
+    assert abs(stein(line) + 1) < 1e-10
+    assert abs(stein(flipped(line)) - 1) < 1e-10
     with pytest.raises(FloatingPointError, match=r"diverged at step 35\d"):  # 1.5^k · 1e92 > 1e154
-        langevin(lambda x: x, np.full((1, 1), 1e92), 1.0, 1000, np.random.default_rng(5))
+        langevin(flipped(np.negative), np.full((1, 1), 1e92), 1.0, 1000, np.random.default_rng(5))
 
 
 def test_weighting_by_sigma_squared_twice_silences_the_small_levels():
@@ -199,8 +205,7 @@ def test_uniform_noise_with_the_gaussian_target_learns_another_field():
 def test_relu_energy_has_no_trace_to_learn_from():
     """(ISM.6) (ISM.11) trace 0, so J_ISM = ½E‖s‖² in value and gradient: the flat density wins, not −½E‖∇log p‖²."""
     params = init_mlp(np.random.default_rng(7), [2, 16, 1])
-    relu = lambda params: energy_score(lambda x: np.sum(
-        np.dot(np.maximum(np.dot(x, params[0][0]) + params[0][1], 0), params[1][0]) + 0 * x[:, :1]**2, axis=1))
+    relu = lambda params: energy_score(relu_energy(params))
     flat = lambda params: 0.5 * np.mean(np.sum(relu(params)(DATA)**2, axis=1))
     loss = lambda params: implicit_loss(relu(params), DATA)
     assert np.array_equal(divergence(relu(params), DATA)[1], np.zeros(len(DATA)))
@@ -231,11 +236,9 @@ def test_kde_score_at_its_own_points_fades():
 
 def test_ascending_levels_end_at_the_widest():
     """(LD.8) (LD.10) σ .01 → 10 with the step of the last level: variance 106 instead of 1; it is refused."""
-    ascending = SIGMAS[::-1]
-    wrong = lambda sigma: 20 * sigma**2 / ascending[-1]**2                   # step_i as at σ = 10 when descending
-    assert abs(annealed_variance(ascending, wrong, wrong) - 106.3) < 0.1
+    assert abs(annealed_variance(*ASCENDING) - 106.3) < 0.1
     with pytest.raises(ValueError, match="strictly descending"):
-        annealed_langevin(lambda x, sigma: -x, np.zeros((2, 1)), ascending, 20.0, 100, np.random.default_rng(8))
+        annealed_langevin(lambda x, sigma: -x, np.zeros((2, 1)), SIGMAS[::-1], 20.0, 100, np.random.default_rng(8))
 
 
 def test_density_without_the_factor_d_does_not_integrate_to_one():
