@@ -1,11 +1,11 @@
-"""Continuous noise: ten network calls draw what annealed Langevin dynamics needs a thousand for.
+"""One score, seven samplers: the probability flow draws the swiss roll in ten network calls.
 
-The same score s(x, σ) drives seven samplers. Above, the energy distance of what they draw to real data, over
+The same score s(x, σ) drives all. Above, the energy distance of what they draw to real data, over
 that of real data to real data, against the calls spent: from a trained network, and from the exact score; the
 grey band holds all real samples measured in the same way. The probability flow has no noise, its path is smooth,
 and a solver of order 2 that knows the linear part of it, DPM-Solver, arrives in ten calls; Euler's and Heun's
-methods need more, samplers with noise still more: they pay for the noise they add with steps that remove
-it, and in the end are as good. The flow never corrects its start. Where σ_max is too small the law at the top
+methods need more, samplers with noise still more: they must remove again the noise that they add. In a hundred
+calls all are about as good. The flow never corrects its start. Where σ_max is too small the law at the top
 is not N(0, σ_max² I), and the flow carries the difference down; annealed dynamics, which forgets, does not
 mind. A start with the mean and covariance of the data mends most of it (SDE.4). Below, samples drawn from the
 networks by number of calls, the flow from σ_max = 0.5, and two other sets in ten calls each.
@@ -66,10 +66,12 @@ def asinh_levels(calls, high=HIGH):
 
 
 def geometric(calls, high=HIGH):
+    """Levels in equal ratios."""
     return sm.geometric_sigmas(high, LOW, calls)
 
 
 def denoised(score, x):
+    """E[x|x̃] at the last level: the last call."""
     return x + LOW**2 * score(x, LOW)
 
 
