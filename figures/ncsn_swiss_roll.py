@@ -28,6 +28,7 @@ import scoremin as sm
 
 from . import common as c
 
+ANIMATION = "annealed_langevin.gif"
 SIGMAS, SIGMA_DATA = sm.geometric_sigmas(1.5, 0.01, 20), 0.7
 STEP, STEPS_PER_LEVEL, BOX = 2.5e-5, 50, 1.75
 SHOWN = [0, 3, 6, 9, 12, 19]  # the levels below
