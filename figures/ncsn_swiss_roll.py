@@ -20,11 +20,15 @@ from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
 
 import scoremin as sm
 
 from . import common as c
 
+ANIMATION = "annealed_langevin.gif"
 SIGMAS, SIGMA_DATA = sm.geometric_sigmas(1.5, 0.01, 20), 0.7
 STEP, STEPS_PER_LEVEL, BOX = 2.5e-5, 50, 1.75
 SHOWN = [0, 3, 6, 9, 12, 19]  # the levels below
@@ -39,20 +43,22 @@ def loss(score, x, rng):
 
 
 def sample(score, rng, n, per_level, progress):
-    """The end of Langevin dynamics, and annealed Langevin dynamics at the end of each level, from one start."""
+    """The end of Langevin dynamics; annealed Langevin dynamics at the end of each level, and on its way; one start."""
     start, path = SIGMAS[0].astype(np.float32) * rng.standard_normal((n, 2), np.float32), []
-    steps = len(SIGMAS) * per_level
+    steps, film = len(SIGMAS) * per_level, [(0, 0, start)]
     tick = c.ticker(progress, steps, "annealed Langevin")
 
     def record(i, x):
         tick(i, x)
         if (i + 1) % per_level == 0:
             path.append(x)
+        if (i + 1) % (max(1, per_level // 2)) == 0:
+            film.append((i // per_level, i + 1, x))
 
     sm.annealed_langevin(score, start, SIGMAS, STEP, per_level, rng, callback=record)
     plain = sm.langevin(score.at(SIGMAS[-1]), start, STEP, steps, rng,
                         callback=c.ticker(progress, steps, "Langevin"))
-    return plain, path
+    return plain, path, film
 
 
 def measure(stream, budget, progress):
@@ -60,11 +66,11 @@ def measure(stream, budget, progress):
     params, data = c.init(rng, 3, 128, 128, 128, 2), sm.swiss_roll(rng, c.scaled(200_000, budget))
     score = c.train(loss, partial(sm.NoiseConditionalMLP, sigma_data=SIGMA_DATA), params, data, rng, budget, progress,
                     steps=10_000, batch_size=128, learning_rate=1e-2)
-    plain, path = sample(score, rng, n, c.scaled(STEPS_PER_LEVEL, budget, 2), progress)
+    plain, path, film = sample(score, rng, n, c.scaled(STEPS_PER_LEVEL, budget, 2), progress)
     original, distance = sm.swiss_roll(rng, n), lambda x: c.distance_to_real(x, sm.swiss_roll, rng)
     real = [distance(sm.swiss_roll(rng, 250)) for _ in range(c.scaled(200, budget))]
     samples = {"original": original, "Langevin": plain, "annealed Langevin": path[-1]}
-    return SimpleNamespace(samples=samples, path=path, floor=np.mean(real), worst=max(real),
+    return SimpleNamespace(score=score, film=film, samples=samples, path=path, floor=np.mean(real), worst=max(real),
                            annealed=distance(path[-1]), langevin=distance(plain))
 
 
@@ -79,6 +85,31 @@ def draw(m):
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set(visible=True, color=c.GREY)
     return fig
+
+
+def frame(score, level, calls, x):
+    """The cloud after so many calls, over the score of that level: σ s, arrows in units of the noise."""
+    fig = Figure(figsize=(4.4, 4.4), facecolor="white")
+    ax = fig.add_axes((0.01, 0.01, 0.98, 0.98))
+    c.draw_field(ax, lambda x: 2 * SIGMAS[level] * score.at(SIGMAS[level])(x), 2.0, "#C4C4C4", n=19, longest=4.0)
+    c.draw_points(ax, x[:2500], c.GREEN, size=3.5, alpha=0.9)
+    ax.set(xlim=(-2, 2), ylim=(-2, 2), aspect="equal", xticks=[], yticks=[])
+    ax.spines[:].set(visible=True, color=c.GREY)
+    for place, text, side in ((0.03, rf"$\sigma={SIGMAS[level]:.3f}$", "left"), (0.97, f"call {calls}", "right")):
+        ax.text(place, 0.965, text, ha=side, va="top", fontsize=12, transform=ax.transAxes,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 2})
+    canvas = FigureCanvasAgg(fig)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3])
+
+
+def animate(m, path):
+    """The annealed cloud on its way, as a GIF of one palette, so that its bytes depend on the drawing alone."""
+    frames = [frame(m.score, *still) for still in m.film]
+    palette = frames[-1].quantize(24)
+    first, *rest = [still.quantize(palette=palette, dither=Image.Dither.NONE) for still in frames]
+    first.save(path, format="GIF", save_all=True, append_images=rest, loop=0,
+               duration=[600] + [120] * (len(rest) - 1) + [2500])
 
 
 def claims(m):

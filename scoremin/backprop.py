@@ -129,8 +129,7 @@ defjvp(inner, lambda g, ans, a, b: inner(g, b), lambda g, ans, a, b: inner(a, g)
 
 def traced(params, *arrays):
     """Whether autograd traces anything here."""
-    leaves = [a for layer in getval(params) for a in layer]
-    return isinstance(params, Box) or any(isinstance(a, Box) for a in [*arrays, *leaves])
+    return any(isinstance(a, Box) for a in [params, *arrays, *(a for layer in getval(params) for a in layer)])
 
 
 def by_hand(params, *arrays):
@@ -214,15 +213,11 @@ def forward(params, x):
     """s, and the tape for the way back."""
     inputs, rests, slopes = [x], [], []
     for W, b in params[:-1]:
-        y = np.dot(inputs[-1], W)
-        y += b                                                               # (N,k)  (BP.1)
-        gate = np.exp(-y)
-        gate += 1
-        np.reciprocal(gate, out=gate)
+        y = np.dot(inputs[-1], W) + b                                        # (N,k)  (BP.1)
+        gate = 1 / (1 + np.exp(-y))                                          # (N,k)
         inputs.append(y * gate)                                              # (N,k)  (BP.1)
         rests.append(1 - gate)
-        gate += inputs[-1] * rests[-1]
-        slopes.append(gate)                                                  # (N,k)  (BP.6)
+        slopes.append(gate + inputs[-1] * rests[-1])                         # (N,k)  (BP.6)
     W, b = params[-1]
     return np.dot(inputs[-1], W) + b, Tape([W for W, _ in params], inputs, rests, slopes)
 
@@ -232,12 +227,9 @@ def backward(tape, delta, bends=(), more=()):
     grads, ones = [], np.ones(len(delta), delta.dtype)
     for l in reversed(range(len(tape.weights))):
         dW = np.dot(tape.inputs[l].T, delta)                                 # (in,out)  (BP.3)
-        if more:
-            dW += more[l]                                                    # (in,out)  (BP.3) (BP.9)
-        grads.append((dW, np.dot(ones, delta)))                              # (out,)  (BP.3)
+        grads.append((dW + more[l] if more else dW, np.dot(ones, delta)))    # (in,out) (out,)  (BP.3) (BP.9)
         if l:
-            delta = np.dot(delta, tape.weights[l].T)                         # (N,k)
-            delta *= tape.slopes[l - 1]                                      # (N,k)  (BP.5)
+            delta = np.dot(delta, tape.weights[l].T) * tape.slopes[l - 1]    # (N,k)  (BP.5)
         if l and bends:
             delta += bends[l - 1]                                            # (N,k)  (BP.5) (BP.8)
     return grads[::-1]
@@ -316,22 +308,3 @@ def mlp_trace(params, x):
         more = np.dot(W_3.T, dG.T), dB * G, np.dot(dG.T, W_1.T)              # (in,out)  (BP.9)
         return backward(tape, g, bends, more)
     return (np.einsum("nk,nk->n", through, slope_2), s), pullback            # (N,)  (BP.7)
-
-
-# Distances.
-
-
-def distances(a, b):
-    """‖a_n − b_m‖, (N,d) (M,d) float64 -> (N,M), each to ten digits and better.
-
-    By differences where d is small; else by a² − 2ab + b² about the mean of b, which errs by at most
-    (d + 4)(‖a‖ + ‖b‖)² ulp in the square. Pairs for which that is more than 10⁻¹⁰ of it are taken by differences."""
-    if a.shape[1] <= 16:
-        return np.sqrt(sum((a[:, j:j + 1] - b[:, j])**2 for j in range(a.shape[1])))
-    p, q = a - b.mean(axis=0), b - b.mean(axis=0)
-    size_a, size_b = np.sqrt(np.einsum("nd,nd->n", p, p)), np.sqrt(np.einsum("nd,nd->n", q, q))
-    R = (size_a**2)[:, None] - 2 * np.dot(p, q.T) + size_b**2                # (N,M)
-    error = (a.shape[1] + 4) * np.finfo(float).eps * (size_a[:, None] + size_b)**2
-    for n, m in zip(*np.nonzero(~(error < 1e-10 * R))):
-        R[n, m] = np.sum((a[n] - b[m])**2)
-    return np.sqrt(R)

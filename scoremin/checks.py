@@ -23,13 +23,9 @@ from autograd.tracer import getval
 
 from .backprop import cast
 
-FLOATS = (np.float32, np.float64)
-LIMITS = {np.dtype(kind): (float(np.finfo(kind).tiny), float(np.finfo(kind).max)) for kind in FLOATS}
-
-
-def finite(a):
-    """Whether a float array holds neither NaN nor infinity. Its sum of squares, fast, settles all but huge entries."""
-    return math.isfinite(np.vdot(a, a)) or bool(np.isfinite(a).all())
+LIMITS = {np.dtype(kind): (np.finfo(kind).tiny.item()**0.5, np.finfo(kind).max.item()**0.5) for kind in "fd"}
+ARRAYS = (np.ndarray, np.memmap)  # no matrix, no mask
+quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # for what is checked for NaN and infinity after
 
 
 def described(x):
@@ -43,44 +39,51 @@ def described(x):
     return text if 0 < len(text) < 60 else f"one {type(x).__name__}"
 
 
+def demand(holds, name, x, wanted, error=TypeError):
+    """x, if this holds; else the error that names the argument, what came and what is wanted."""
+    if not holds:
+        raise error(f"{name} is {described(x)}; want {wanted}")
+    return x
+
+
+# Arrays.
+
+
+def finite(a):
+    """Whether a float array holds neither NaN nor infinity. Its sum of squares, fast, settles all but huge entries."""
+    return math.isfinite(np.vdot(a, a)) or bool(np.isfinite(a).all())
+
+
 def real(name, x):
     """x as an array of real numbers, of any kind and size."""
     try:
         a = np.ma.asarray(x) if isinstance(x, (list, tuple)) else np.asanyarray(x)
-        masked = np.ma.is_masked(a)
-        a = np.asarray(a)
+        masked, a = np.ma.is_masked(a), np.asarray(a)
         if a.dtype.kind == "O" and a.size and all(isinstance(e, numbers.Real) for e in a.flat):
             a = a.astype(float)
     except Exception as error:  # ragged lists, tensors that ask for a gradient, integers beyond floats
         raise TypeError(f"{name} is {described(x)}; want an array of real numbers ({error})") from None
-    if a.dtype.kind not in "biuf":
-        raise TypeError(f"{name} is {described(x)}; want an array of real numbers")
-    if masked:
-        raise ValueError(f"{name} has masked entries; want finite numbers everywhere")
-    return a
+    demand(a.dtype.kind in "biuf", name, x, "an array of real numbers")
+    return demand(not masked, name, a, "finite numbers everywhere, none of them masked", ValueError)
 
 
 def floats(name, x, dtype=None):
     """x as a finite array of float32 or float64, of dtype where it is given."""
     a = getval(x)
-    if type(a) is not np.ndarray or a.dtype not in FLOATS or dtype not in (None, a.dtype):
-        if isinstance(x, Box) and getattr(a, "dtype", None) not in FLOATS:
-            raise TypeError(f"{name} is traced by autograd and is {described(a)}; want float32 or float64, "
-                            f"else its derivatives would be wrong")
-        a = x if isinstance(x, Box) else real(name, x)
-        x = in_precision(a, dtype or (a.dtype if a.dtype in FLOATS else np.float64))
-        a = getval(x)
-    if not finite(a):
+    if type(a) is not np.ndarray or a.dtype not in LIMITS or dtype not in (None, a.dtype):
+        if isinstance(x, Box):
+            demand(getattr(a, "dtype", None) in LIMITS, name, a, "float32 or float64, else derivatives would be wrong")
+        x = x if isinstance(x, Box) else real(name, x)
+        x = in_precision(x, dtype or (x.dtype if x.dtype in LIMITS else np.float64))
+    if not finite(getval(x)):
         raise ValueError(f"{name} holds NaN or infinity; want finite numbers")
     return x
 
 
 def in_precision(a, dtype):
     """a in this dtype, where it may become infinite without a warning."""
-    if getval(a).dtype == dtype:
-        return a
     with np.errstate(over="ignore"):
-        return cast(a, dtype)
+        return a if getval(a).dtype == dtype else cast(a, dtype)
 
 
 def points(name, x, width=None, dtype=None):
@@ -103,16 +106,58 @@ def same_rows(name, a, x, stacked=False):
 
 def untraced(name, x):
     """x, if autograd does not trace it."""
-    if isinstance(x, Box):
-        raise TypeError(f"{name} is traced by autograd; want plain numbers: this function has no derivative in {name}")
-    return x
+    return demand(not isinstance(x, Box), name, x, "plain numbers: this function has no derivative in it")
+
+
+def noise_levels(name, sigma, x):
+    """sigma, one number > 0 or (N,) of them, as a column (N, 1) of x's dtype."""
+    sigma = floats(name, untraced(name, sigma), x.dtype)
+    if sigma.shape not in ((), (len(x),)):
+        raise ValueError(f"{name} has shape {sigma.shape}; want one number or ({len(x)},), one per row of x")
+    least, most = LIMITS[x.dtype]
+    if not (least < sigma.min() and sigma.max() < most):
+        raise ValueError(f"{name} runs from {sigma.min()} to {sigma.max()}; want finite numbers > 0 with squares so")
+    return sigma[:, None] if sigma.ndim else np.full((len(x), 1), sigma, x.dtype)
+
+
+def descending(name, sigmas, least=1, upwards=False):
+    """sigmas, numbers > 0 in strictly descending order, or ascending where upwards, as a list."""
+    sigmas = floats(name, untraced(name, sigmas), np.float64)
+    steps = np.diff(sigmas) if sigmas.ndim == 1 and len(sigmas) >= least else np.zeros(1)
+    if not (steps < 0).all() and not (upwards and (steps > 0).all()):
+        raise ValueError(f"{name} are {sigmas}; want {least} or more finite numbers > 0 in strictly descending"
+                         f"{' or ascending' * upwards} order")
+    return [positive(name, sigma) for sigma in sigmas.tolist()]
+
+
+def parameters(params):
+    """(inputs, outputs) of params, a list of (W (in,out), b (out,)), if its layers fit."""
+    layers, inputs, width = getval(params), None, None
+    demand(isinstance(layers, (list, tuple)) and layers, "params", layers, "a list of (W (in, out), b (out,))")
+    for l, layer in enumerate(layers):
+        layer = getval(layer)
+        if not isinstance(layer, (list, tuple)) or len(layer) != 2:
+            raise TypeError(f"params[{l}] is {described(layer)}; want (W (in, out), b (out,))")
+        W, b = getval(layer[0]), getval(layer[1])
+        for a in (W, b):
+            if type(a) not in ARRAYS or a.dtype not in LIMITS:
+                raise TypeError(f"params[{l}] holds {described(a)}; want arrays W and b of float32 or float64")
+        if W.ndim != 2 or not W.size or b.shape != W.shape[1:] or W.shape[0] != (width or W.shape[0]):
+            raise ValueError(f"params[{l}] has shapes {W.shape} and {b.shape}; want ({width or 'in'}, out) and (out,)")
+        if not isinstance(params, Box) and not (finite(W) and finite(b)):  # in training the loss would show it
+            raise ValueError(f"params[{l}] holds NaN or infinity; want finite numbers")
+        inputs, width = inputs or W.shape[0], W.shape[1]
+    return inputs, width
+
+
+# Values of functions.
 
 
 def value_at(f, x, *sigma, name="score", shape=None):
-    """f(x, *sigma), a float array of x's shape, or of the given one, in x's dtype. f sees x read-only."""
+    """f(x, *sigma), a float array of x's shape, or of the given one, in x's dtype. f sees x read-only.
+    The caller is quiet."""
     try:
-        with np.errstate(all="ignore"):  # what is not finite is an error below
-            s = function(name, f)(*(frozen(a) for a in (x, *sigma)))
+        s = function(name, f)(frozen(x), *map(frozen, sigma))
     except (TypeError, ValueError, AttributeError) as error:
         if "read-only" in str(error):
             raise ValueError(f"{name} writes into its argument; it must leave x as it is") from error
@@ -136,23 +181,20 @@ def frozen(a):
     """A view of a that cannot be written to; a number or a traced array as it is."""
     if isinstance(a, np.ndarray):
         a = a.view()
-        a.flags.writeable = False
+        a.setflags(write=False)
     return a
 
 
 def like(name, s, shape, dtype):
     """s, what a user's function returned, if it is a finite float array of this shape; in this dtype."""
     a = getval(s)
-    if not isinstance(a, (np.ndarray, np.generic)):
-        raise TypeError(f"{name} is {described(a)}; want a float array of shape {shape}")
-    if a.dtype.kind == "O":
-        raise TypeError(f"{name} is an array of objects: plain numpy met a value that autograd traces; "
-                        f"write it with autograd.numpy")
-    if a.dtype.kind != "f" or np.ma.isMaskedArray(a):
-        raise TypeError(f"{name} is {described(a)}{' with a mask' * np.ma.isMaskedArray(a)}; want floats")
-    if a.ndim != len(shape) or any(want not in (None, size) for size, want in zip(a.shape, shape)):
-        raise ValueError(f"{name} has shape {a.shape}; want {shape}" + ", that of x" * (len(shape) == 2))
-    s = in_precision(s if isinstance(s, Box) else np.asarray(s), dtype)
+    if type(a) is not np.ndarray or a.dtype != dtype or a.shape != shape:
+        kind, masked = getattr(getattr(a, "dtype", None), "kind", None), np.ma.isMaskedArray(a)
+        hint = ", written with autograd.numpy" * (kind == "O") + ", without a mask" * masked
+        demand(kind == "f" and not masked, name, a, f"a float array of shape {shape}{hint}")
+        if a.ndim != len(shape) or any(want not in (None, size) for size, want in zip(a.shape, shape)):
+            raise ValueError(f"{name} has shape {a.shape}; want {shape}" + ", that of x" * (len(shape) == 2))
+        s = in_precision(s if isinstance(s, Box) else np.asarray(s), dtype)
     if not finite(getval(s)):
         raise FloatingPointError(f"{name} holds NaN or infinity at finite x")
     return s
@@ -160,8 +202,7 @@ def like(name, s, shape, dtype):
 
 def pair(name, value):
     """value, if it is two things."""
-    if not isinstance(getval(value), (tuple, list)) or len(value) != 2:
-        raise TypeError(f"{name} is {described(getval(value))}; want a pair")
+    demand(isinstance(getval(value), (tuple, list)) and len(value) == 2, name, getval(value), "a pair")
     return value
 
 
@@ -173,58 +214,34 @@ def result(name, value):
     return value
 
 
-quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # for what is checked for NaN and infinity after
-
-
 def in_range(f):
-    """f, whose value must be finite: inputs within range can have an answer that is not. It gives no warning."""
+    """f, whose value must be finite: inputs within range can have an answer that is not. It gives no warning.
+    A network that is trained is left to its loss, which sees the same."""
     @wraps(f)
     def checked(*args, **options):
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            return result(f.__qualname__, f(*args, **options))
+        if args and isinstance(getattr(args[0], "params", None), Box):
+            return f(*args, **options)
+        with np.errstate(all="ignore"):
+            return result(f.__qualname__.split(".<")[0], f(*args, **options))
     return checked
 
 
-def parameters(params):
-    """(inputs, outputs) of params, a list of (W (in,out), b (out,)), if its layers fit."""
-    layers, width = getval(params), None
-    if not isinstance(layers, (list, tuple)) or not layers:
-        raise TypeError(f"params is {described(layers)}; want a list of (W (in, out), b (out,))")
-    for l, layer in enumerate(layers):
-        layer = getval(layer)
-        if not isinstance(layer, (list, tuple)) or len(layer) != 2:
-            raise TypeError(f"params[{l}] is {described(layer)}; want (W (in, out), b (out,))")
-        W, b = getval(layer[0]), getval(layer[1])
-        for a in (W, b):
-            if type(a) not in (np.ndarray, np.memmap) or a.dtype not in LIMITS:  # no matrix, no mask
-                raise TypeError(f"params[{l}] holds {described(a)}; want arrays W and b of float32 or float64")
-        if W.ndim != 2 or 0 in W.shape or b.shape != W.shape[1:] or W.shape[0] != (width or W.shape[0]):
-            raise ValueError(f"params[{l}] has shapes {W.shape} and {b.shape}; want ({width or 'in'}, out) and (out,)")
-        if not isinstance(params, Box) and not (finite(W) and finite(b)):  # in training the loss would show it
-            raise ValueError(f"params[{l}] holds NaN or infinity; want finite numbers")
-        width = W.shape[1]
-    return getval(getval(layers[0])[0]).shape[0], width
+# Numbers and the rest.
 
 
 def number(name, value, wanted):
     """value as one plain number."""
-    if isinstance(value, Box):
-        raise TypeError(f"{name} is traced by autograd, and has no derivative here; want {wanted}")
-    if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim):
-        raise ValueError(f"{name} is {described(value)}; want {wanted}")
-    value = value[()] if isinstance(value, np.ndarray) else value
+    value = value[()] if isinstance(value, np.ndarray) and not value.ndim else value
     value = value.item() if isinstance(value, np.generic) else value
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} is {described(value)}; want {wanted}")
-    return value
+    error = ValueError if isinstance(value, (list, tuple, np.ndarray)) else TypeError
+    return demand(isinstance(value, numbers.Real) and not isinstance(value, bool), name, value, wanted, error)
 
 
 def positive(name, value, dtype=np.float64):
     """value as a Python float > 0 whose square is a number of dtype too; it leaves the dtype of arrays alone."""
-    value, (least, most) = number(name, value, "one finite number > 0"), LIMITS[np.dtype(dtype)]
-    if not least**0.5 < value < most**0.5:
-        raise ValueError(f"{name} is {described(value)}; want one finite number > 0, also squared in {np.dtype(dtype)}")
-    return float(value)
+    wanted, (least, most) = "one finite number > 0, also squared in the dtype of x", LIMITS[np.dtype(dtype)]
+    value = number(name, value, wanted)
+    return float(demand(least < value < most, name, value, wanted, ValueError))
 
 
 def nonnegative(name, value):
@@ -234,102 +251,77 @@ def nonnegative(name, value):
 
 def whole(name, value, least=1):
     """value, a whole number >= least."""
-    value = number(name, value, f"a whole number >= {least}")
-    if not least <= value < 2**53 or value != int(value):
-        raise ValueError(f"{name} is {described(value)}; want a whole number >= {least}, below 2**53")
-    return int(value)
+    wanted = f"a whole number >= {least}, below 2**53"
+    value = number(name, value, wanted)
+    return int(demand(least <= value < 2**53 and value == int(value), name, value, wanted, ValueError))
 
 
 def wholes(name, values):
     """values, a list, tuple or array of whole numbers >= 1, as a tuple."""
-    if not isinstance(values, (list, tuple, np.ndarray)) or (isinstance(values, np.ndarray) and values.ndim != 1):
-        raise TypeError(f"{name} is {described(values)}; want a list or tuple of whole numbers")
+    demand(isinstance(values, (list, tuple)) or getattr(values, "ndim", 0) == 1, name, values, "whole numbers")
     return tuple(whole(f"{name}[{i}]", n) for i, n in enumerate(values))
 
 
 def flag(name, value):
     """value, True or False, which 1 and 0 may stand for."""
-    if not isinstance(value, (int, np.bool_)) or value not in (0, 1):
-        raise TypeError(f"{name} is {described(value)}; want True or False")
-    return bool(value)
+    return bool(demand(isinstance(value, (int, np.bool_)) and value in (0, 1), name, value, "True or False"))
 
 
 def float_type(dtype):
     """dtype, float32 or float64."""
-    if not isinstance(dtype, (type, np.dtype)) or dtype not in FLOATS:
-        raise TypeError(f"dtype is {described(dtype)}; want numpy.float32 or numpy.float64")
-    return dtype
+    right = isinstance(dtype, (type, np.dtype)) and dtype in (np.float32, np.float64)
+    return demand(right, "dtype", dtype, "numpy.float32 or numpy.float64")
 
 
 def function(name, f):
     """f, something to call."""
-    if not callable(f):
-        raise TypeError(f"{name} is {described(f)}; want a function")
-    return f
+    return demand(callable(f), name, f, "a function")
 
 
 def generator(rng):
     """rng, a numpy.random.Generator."""
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng is {described(rng)}; want a numpy.random.Generator, such as numpy.random.default_rng(0)")
-    return rng
+    return demand(isinstance(rng, np.random.Generator), "rng", rng, "a numpy.random.Generator, as default_rng(0) is")
 
 
-def noise_levels(name, sigma, x):
-    """sigma, one number > 0 or (N,) of them, as a column (N, 1) of x's dtype."""
-    sigma = floats(name, untraced(name, sigma), x.dtype)
-    if sigma.shape not in ((), (len(x),)):
-        raise ValueError(f"{name} has shape {sigma.shape}; want one number or ({len(x)},), one per row of x")
-    if not LIMITS[sigma.dtype][0]**0.5 < sigma.min() or not sigma.max() < LIMITS[sigma.dtype][1]**0.5:
-        raise ValueError(f"{name} runs from {sigma.min()} to {sigma.max()}; want finite numbers > 0 with squares so")
-    return sigma[:, None] if sigma.ndim else np.full((len(x), 1), sigma, x.dtype)
-
-
-def descending(name, sigmas, least=1):
-    """sigmas, numbers > 0 in strictly descending order, as a list."""
-    sigmas = floats(name, untraced(name, sigmas), np.float64)
-    if sigmas.ndim != 1 or len(sigmas) < least or not (np.diff(sigmas) < 0).all():
-        raise ValueError(f"{name} are {sigmas}; want {least} or more finite numbers > 0 in strictly descending order")
-    return [positive(name, sigma) for sigma in sigmas.tolist()]
+# Chains and training.
 
 
 @contextmanager
-def chain_step(i, x, start):
-    """Step i of chains at x: where the score fails there, the error gets the step and the likely cause."""
+def chain_step(step, x, start, remedy):
+    """One step of chains at x: where it fails, the error gets its number and the likely cause."""
     try:
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             yield
+    except OverflowError as error:
+        raise FloatingPointError(f"the chain diverged at step {step}: {error} {remedy}") from None
     except FloatingPointError as error:
         first, last = np.abs(start).max(), np.abs(x).max()
-        cause = "use a smaller step" if last > 1e3 * (1 + first) else "the score is at fault, not the step"
-        raise FloatingPointError(f"{error} at step {i}; |x| went from {first:.3g} to {last:.3g}: {cause}") from None
+        cause = f" {remedy}" if last > 1e3 * (1 + first) else ": the score is at fault, not the step"
+        raise FloatingPointError(f"{error} at step {step}; |x| went from {first:.3g} to {last:.3g}{cause}") from None
 
 
-def unbroken(moved, x, i, step):
-    """moved, where the chains at x went in step i, if its squares are numbers still."""
+def unbroken(moved, x):
+    """moved, where chains went from x, if its squares are numbers still."""
     if not math.isfinite(np.vdot(moved, moved)):
-        raise FloatingPointError(f"the chain diverged at step {i}: |x| went from {np.abs(x).max():.3g} to "
-                                 f"{np.abs(moved).max():.3g} at a step size of {step:.3g}; use a smaller step")
+        raise OverflowError(f"|x| went from {np.abs(x).max():.3g} to {np.abs(moved).max():.3g}")
     return moved
 
 
 def iterator(progress, steps):
     """The iterator over steps, wrapped by progress where it is not None."""
     wrapped = steps if progress is None else function("progress", progress)(steps)
-    if not hasattr(wrapped, "__iter__"):
-        raise TypeError(f"progress returned {described(wrapped)}; want an iterator over the steps it was given")
-    return iter(wrapped)
+    return iter(demand(hasattr(wrapped, "__iter__"), "progress(steps)", wrapped, "an iterator over the steps"))
 
 
 def loss_value(value):
     """value, of a loss that autograd traces, if it is one finite float."""
-    if not isinstance(value, Box) or getattr(getval(value), "dtype", None) not in FLOATS:
-        raise TypeError(f"loss(params, x, rng) is {described(getval(value))}, or is not seen to depend on params; want "
-                        f"one float that does, written with autograd.numpy")
-    if np.shape(value):
-        raise ValueError(f"loss(params, x, rng) has shape {np.shape(value)}; want one number, such as a mean over rows")
-    if not math.isfinite(getval(value)):
-        raise FloatingPointError(f"the loss is {getval(value):.3g}")
+    name, a = "loss(params, x, rng)", getval(value)
+    demand(isinstance(value, Box) and getattr(a, "dtype", None) in LIMITS, name, a,
+           "one float that depends on params in a way autograd sees, written with autograd.numpy")
+    if a.shape:
+        raise ValueError(f"{name} has shape {a.shape}; want one number, such as a mean over rows")
+    if not math.isfinite(a):
+        raise FloatingPointError(f"the loss is {a:.3g}")
     return value
 
 

@@ -119,14 +119,16 @@ def covariances(covs, K, d):
     return covs
 
 
+@in_range
 def standardise(data):
     """u (n,d) of mean 0 and deviation 1 in each column, shift (d,) and scale (d,): data = shift + scale·u.
 
     The score of the data is that of u over scale (MIX.8). Raises ValueError where a column is constant."""
     data = points("data", untraced("data", data))
     shift, scale = data.mean(axis=0), data.std(axis=0)                       # (d,) (d,)
-    if not (np.ptp(data, axis=0) > 0).all():
-        raise ValueError(f"data is constant in columns {np.flatnonzero(np.ptp(data, axis=0) == 0)}; take them out")
+    constant = (np.ptp(data, axis=0) == 0) | (scale < np.finfo(data.dtype).tiny**0.5)  # (d,) or its squares underflow
+    if constant.any():
+        raise ValueError(f"data is constant in columns {np.flatnonzero(constant)}; want columns that vary")
     return (data - shift) / scale, shift, scale                              # (n,d) (d,) (d,)  (MIX.8)
 
 

@@ -34,11 +34,8 @@ def along(f, x, v):
     return s[0], np.stack(Jv)                                                # (N,d) (M,N,d)
 
 
-@quiet
-def jvp(score, x, v):
-    """s(x) (N,d) and Jv, shaped like v: one direction a row (N,d), or M of them (M,N,d)."""
-    x = points("x", x)
-    v = same_rows("v", v, x, stacked=True)
+def tangent(score, x, v):
+    """jvp, for x and v that are checked already."""
     if hasattr(score, "jvp"):
         s, Jv = pair("score.jvp(x, v)", function("score.jvp", score.jvp)(frozen(x), frozen(v)))
     else:
@@ -47,13 +44,19 @@ def jvp(score, x, v):
 
 
 @quiet
+def jvp(score, x, v):
+    """s(x) (N,d) and Jv, shaped like v: one direction a row (N,d), or M of them (M,N,d)."""
+    x = points("x", x)
+    return tangent(score, x, same_rows("v", v, x, stacked=True))
+
+
+@quiet
 def divergence(score, x):
     """s(x) (N,d) and the exact trace of its Jacobian (N,)."""
     x = points("x", x)
-    if hasattr(score, "divergence"):
-        s, tr = pair("score.divergence(x)", function("score.divergence", score.divergence)(frozen(x)))
-    else:
-        s, tr = trace(score, x)
+    if not hasattr(score, "divergence"):
+        return trace(score, x)
+    s, tr = pair("score.divergence(x)", function("score.divergence", score.divergence)(frozen(x)))
     return like("score(x)", s, x.shape, x.dtype), like("score's trace", tr, x.shape[:1], x.dtype)
 
 
@@ -62,10 +65,10 @@ def trace(score, x):
     else one after the other, so that memory does not grow with d²."""
     units = np.broadcast_to(np.eye(x.shape[1], dtype=x.dtype)[:, None], (x.shape[1], *x.shape))  # (d,N,d)
     if hasattr(score, "jvp"):
-        s, J = jvp(score, x, units)                                          # (N,d) (d,N,d)
+        s, J = tangent(score, x, units)                                      # (N,d) (d,N,d)
         return s, np.sum(units * J, axis=(0, 2))                             # (N,d) (N,)  (JVP.2)
     tr = 0
     for j, unit in enumerate(units):
-        s, Jv = jvp(score, x, unit)                                          # (N,d) (N,d)
+        s, Jv = tangent(score, x, unit)                                      # (N,d) (N,d)
         tr = tr + Jv[:, j]                                                   # (N,)  (JVP.2)
-    return s, tr
+    return s, like("score's trace", tr, x.shape[:1], x.dtype)

@@ -64,6 +64,7 @@ from .checks import (
     nonnegative,
     points,
     positive,
+    quiet,
     unbroken,
     untraced,
     value_at,
@@ -80,15 +81,15 @@ def langevin(score, x, step, n_steps, rng, temperature=1.0, callback=None):
     noise, start = (nonnegative("temperature", temperature) * step)**0.5, x
     for i in range(whole("n_steps", n_steps, least=0)):
         z = rng.standard_normal(x.shape, x.dtype)                            # (N,d)
-        with chain_step(i, x, start):
-            s, last = value_at(score, x), x                                  # (N,d) (N,d)
-            x = x + 0.5 * step * s + noise * z                               # (N,d)  (LD.3) (LD.5)
-        unbroken(x, last, i, step)
+        with chain_step(i, x, start, f"at a step size of {step:.3g}; use a smaller step"):
+            s = value_at(score, x)                                           # (N,d)
+            x = unbroken(x + 0.5 * step * s + noise * z, x)                  # (N,d)  (LD.3) (LD.5)
         if callback is not None:
             function("callback", callback)(i, x.copy())
     return x
 
 
+@quiet
 def annealed_langevin(score, x, sigmas, step, n_steps, rng, denoise=False, callback=None):
     """Langevin dynamics on score(x, sigma) at each of sigmas (L,), descending, n_steps at each.
 

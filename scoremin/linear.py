@@ -41,12 +41,13 @@ overfits as above. Sources: Hyvärinen 2005 (exponential family); Sriperumbudur 
 Rahimi & Recht 2007 (Fourier features); Li & Turner 2018 (Stein gradient estimator); Zhou et al. 2020.
 """
 
-import numpy as np
+import autograd.numpy as np
 
-from .checks import nonnegative, points, untraced, value_at
+from .checks import in_range, nonnegative, points, quiet, result, untraced, value_at
 from .derivatives import along
 
 
+@quiet
 def linear_score(features, x, ridge=0.0):
     """The score function s(x) = W f(x) that minimises J_ISM + ½ ridge ‖W‖² on the points x (N,d).
 
@@ -56,9 +57,9 @@ def linear_score(features, x, ridge=0.0):
     f = lambda x: value_at(features, x, name="features", shape=(len(x), None))
     units = [np.broadcast_to(unit, x.shape) for unit in np.eye(x.shape[1], dtype=x.dtype)]
     values, slopes = zip(*[along(f, x, unit) for unit in units])             # d of (N,m)
-    F = values[0].T @ values[0] / len(x)                                     # (m,m)  (LIN.1)
+    F = values[0].T @ values[0] / len(x) + ridge * np.eye(values[0].shape[1], dtype=x.dtype)  # (m,m)  (LIN.1)
     U = np.stack([slope.mean(axis=0) for slope in slopes], axis=1)           # (m,d)  (LIN.1)
-    if ridge == 0 and np.linalg.matrix_rank(F, hermitian=True) < len(F):
-        raise ValueError(f"features(x), {values[0].shape}, are linearly dependent on x; want fewer, or ridge > 0")
-    W = -np.linalg.solve(F + ridge * np.eye(len(F), dtype=F.dtype), U)       # (m,d), Wᵀ  (LIN.2)
-    return lambda x: np.dot(f(points("x", x, len(units))), W)                # (N,d)
+    if np.linalg.matrix_rank(result("E[f fᵀ]", F), hermitian=True) < len(F):
+        raise ValueError(f"features(x), {values[0].shape}, are linearly dependent on x; want fewer, or more ridge")
+    W = -np.linalg.solve(F, result("E[∂f/∂x]", U))                           # (m,d), Wᵀ  (LIN.2)
+    return in_range(lambda x: np.dot(f(points("x", x, len(units))), W))      # (N,d)

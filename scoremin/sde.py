@@ -97,38 +97,17 @@ from math import log
 
 import numpy as np
 
-from .checks import points, value_at
+from .checks import chain_step, descending, function, generator, points, quiet, unbroken, untraced, value_at
 from .derivatives import divergence
 
 
-def _levels(sigmas, upwards=False):
-    """sigmas as Python floats > 0, at least two, strictly descending; where upwards, ascending will do too."""
-    sigmas = np.asarray(sigmas)
-    if sigmas.ndim == 1 and sigmas.size > 1 and sigmas.dtype.kind in "iuf":
-        sigmas = sigmas.astype(float)
-        signs = np.sign(np.diff(sigmas))
-        ordered = (signs < 0).all() or (upwards and (signs > 0).all())
-        if ordered and (sigmas > 0).all() and np.isfinite(sigmas).all():
-            return sigmas.tolist()
-    order = "strictly descending or ascending" if upwards else "strictly descending"
-    raise ValueError(f"sigmas are {sigmas}; want a list of at least 2 finite numbers > 0 in {order} order")
-
-
-def _finite(moved, x):
-    """moved, if it is still within the range of floats; it was x before."""
-    if not np.isfinite(moved).all():
-        raise FloatingPointError(f"the path diverged: |x| left {np.abs(x).max():.3g} for infinity; use finer sigmas")
-    return moved
-
-
 def _follow(advance, x, sigmas):
-    """x after advance(x, sigma, its successor) from each level to the next."""
+    """x (N,d) after advance(x, sigma, its successor) from each level to the next."""
+    start = x
     for i, (sigma, after) in enumerate(pairwise(sigmas)):
-        try:
-            with np.errstate(over="ignore", invalid="ignore"):
-                x = _finite(advance(x, sigma, after), x)
-        except FloatingPointError as error:
-            raise FloatingPointError(f"at step {i}, from sigma = {sigma:.3g} to {after:.3g}: {error}") from None
+        place = f"{i}, from sigma = {sigma:.3g} to {after:.3g}"
+        with chain_step(place, x, start, "or out of range; use finer sigmas or smaller x"):
+            x = unbroken(advance(x, sigma, after), x)
     return x
 
 
@@ -137,11 +116,13 @@ def reverse_sde(score, x, sigmas, rng):
 
     score(x, sigma) is called once for each level but the last; sigmas (n,) strictly descending.
     Order 1. Raises FloatingPointError, with the step, when the path diverges."""
+    rng = generator(rng)
+
     def advance(x, sigma, after):
         lost = sigma**2 - after**2
         z = rng.standard_normal(x.shape, x.dtype)                            # (N,d)
         return x + lost * value_at(score, x, sigma) + lost**0.5 * z          # (N,d)  (SDE.8)
-    return _follow(advance, points("x", x), _levels(sigmas))
+    return _follow(advance, points("x", untraced("x", x)), descending("sigmas", sigmas, 2))
 
 
 def probability_flow(score, x, sigmas):
@@ -150,9 +131,9 @@ def probability_flow(score, x, sigmas):
     Two calls of score(x, sigma) a step, order 2. Raises as reverse_sde does."""
     def advance(x, sigma, after):
         slope = -sigma * value_at(score, x, sigma)                           # (N,d)  (SDE.14)
-        guess = _finite(x + (after - sigma) * slope, x)                      # (N,d)  (SDE.16)
+        guess = unbroken(x + (after - sigma) * slope, x)                     # (N,d)  (SDE.16)
         return x + 0.5 * (after - sigma) * (slope - after * value_at(score, guess, after))  # (N,d)  (SDE.16)
-    return _follow(advance, points("x", x), _levels(sigmas, upwards=True))
+    return _follow(advance, points("x", untraced("x", x)), descending("sigmas", sigmas, 2, upwards=True))
 
 
 def dpm_solver(score, x, sigmas):
@@ -166,33 +147,33 @@ def dpm_solver(score, x, sigmas):
         ahead = D + 0.5 * width / last[1] * (D - last[0]) if last else D     # (N,d)  (SDE.19)
         last[:] = D, width
         return after / sigma * x + (1 - after / sigma) * ahead               # (N,d)  (SDE.18)
-    return _follow(advance, points("x", x), _levels(sigmas))
+    return _follow(advance, points("x", untraced("x", x)), descending("sigmas", sigmas, 2))
 
 
 def _runge_kutta(f, y, sigma, after):
     """y at after, from y at sigma, for dy/dσ = f(y, σ)."""
     step, middle = after - sigma, 0.5 * (sigma + after)
     f_1 = f(y, sigma)                                                        # like y
-    f_2 = f(_finite(y + 0.5 * step * f_1, y), middle)
-    f_3 = f(_finite(y + 0.5 * step * f_2, y), middle)
-    f_4 = f(_finite(y + step * f_3, y), after)
+    f_2 = f(unbroken(y + 0.5 * step * f_1, y), middle)
+    f_3 = f(unbroken(y + 0.5 * step * f_2, y), middle)
+    f_4 = f(unbroken(y + step * f_3, y), after)
     return y + step / 6 * (f_1 + 2 * f_2 + 2 * f_3 + f_4)                    # like y  (SDE.22)
 
 
+@quiet
 def log_likelihood(score, x, sigmas, prior):
     """log q(x) (N,) at the level sigmas[-1], in nats, with the exact divergence, by Runge–Kutta of order 4.
 
     sigmas descending; prior(x), (N,d) -> (N,), is the log-density at sigmas[0]. score(x, sigma); one that
     has .at(sigma), as NoiseConditionalMLP, lends its fast divergence. Raises as reverse_sde does."""
     def slope(y, sigma):
-        at = score.at(sigma) if hasattr(score, "at") else lambda x: value_at(score, x, sigma)
+        fast = hasattr(score, "at")
+        at = function("score.at", score.at)(sigma) if fast else lambda x: value_at(score, x, sigma)
         s, tr = divergence(at, y[:, :-1])                                    # (N,d) (N,)
         return sigma * np.hstack([-s, tr[:, None]])                          # (N,d+1)  (SDE.14) (SDE.20)
 
-    x = points("x", x)
+    x, sigmas = points("x", untraced("x", x)), descending("sigmas", sigmas, 2)
     y = np.hstack([x, np.zeros_like(x[:, :1])])                              # (N,d+1)
-    y = _follow(lambda *ends: _runge_kutta(slope, *ends), y, _levels(sigmas)[::-1])
-    start = np.asarray(prior(y[:, :-1]))                                     # (N,)
-    if start.shape != (len(x),) or not np.isfinite(start).all():
-        raise ValueError(f"prior(x) has shape {start.shape}; want ({len(x)},), the finite log-density of each row")
-    return (start - y[:, -1]).astype(x.dtype)                                # (N,)  (SDE.21)
+    y = _follow(lambda *ends: _runge_kutta(slope, *ends), y, sigmas[::-1])
+    start = value_at(prior, y[:, :-1], name="prior", shape=x.shape[:1])      # (N,)
+    return start - y[:, -1]                                                  # (N,)  (SDE.21)

@@ -65,7 +65,7 @@ import autograd.numpy as np
 
 from .backprop import half_square, inner, mean
 from .checks import described, float_type, generator, points, positive, quiet, same_rows, value_at, wholes
-from .derivatives import jvp
+from .derivatives import tangent
 
 
 def probes(rng, kind, shape, dtype=np.float64):
@@ -86,7 +86,7 @@ def sliced_loss(score, x, v):
     """E[½(vᵀs)² + vᵀ ∂s/∂x v], a scalar; v from probes, (N,d), or (M,N,d) to average M a point."""
     x = points("x", x)
     v = same_rows("v", v, x, stacked=True)
-    s, Jv = jvp(score, x, v)                                                 # (N,d) like v
+    s, Jv = tangent(score, x, v)                                             # (N,d) like v
     return mean(0.5 * inner(v, s)**2 + inner(v, Jv))                         # ()  (SSM.4)
 
 
@@ -95,7 +95,7 @@ def sliced_vr_loss(score, x, v):
     """E[½‖s‖² + vᵀ ∂s/∂x v], a scalar; v as in sliced_loss."""
     x = points("x", x)
     v = same_rows("v", v, x, stacked=True)
-    s, Jv = jvp(score, x, v)                                                 # (N,d) like v
+    s, Jv = tangent(score, x, v)                                             # (N,d) like v
     return mean(half_square(s) + inner(v, Jv))                               # ()  (SSM.5)
 
 

@@ -239,6 +239,11 @@ def descending(a):
     yield "integers", [3, 2, 1], np.array([3.0, 2, 1])
 
 
+def either_way(a):
+    """Ascending will do too."""
+    yield from ((label, value, a[::-1] if label == "ascending" else plain) for label, value, plain in descending(a))
+
+
 def not_numbers():
     yield "10**5000", 10**5000, REFUSED
     yield from ((repr(value)[:40], value, REFUSED) for value in (
@@ -388,6 +393,14 @@ def base_conditional(x, sigma):
 
 def base_energy(x):
     return anp.sum(x**2 - anp.sin(x), axis=1)
+
+
+def base_prior(x):
+    return -0.5 * anp.sum(x**2, axis=1)
+
+
+def base_features(x):
+    return anp.concatenate([anp.cos(x), x[:, :1]], axis=1)
 
 
 def number_loss(params, x, rng):
@@ -627,7 +640,7 @@ MIXTURE = GaussianMixture([0.5, 0.5], MEANS, COVS)
 NETWORK, DEEP, ENERGY, CONDITIONAL, WIDE = (init_mlp(RNG, s) for s in ([2, 3, 2], [2, 3, 3, 2], [2, 3, 1], [3, 4, 2],
 [3, 4, 3]))
 VECTOR = np.array([0.5, 0.5])
-LEVELS = levels(4)
+LEVELS, SIGMAS = levels(4), np.array([2.0, 1, 0.5])
 MIX = (("weights", vectors, VECTOR), ("means", known, MEANS), ("covs", covariances, COVS))
 SCORE, FIELD, ENERGY_F, LOSS = (scores, base_score), (scores, base_conditional), (energies, base_energy), (losses,
 number_loss)
@@ -689,6 +702,23 @@ TABLE = {
     "shape": (shapes, (3, 2))}),
     "denoising_loss": (scoremin.denoising_loss, {"score": SCORE, "x": (rows, X), "z": (plain_rows, Y),
     "sigma": (positive, 0.5)}),
+    "denoising_vr_loss": (scoremin.denoising_vr_loss, {"score": SCORE, "x": (rows, X), "z": (plain_rows, Y),
+    "sigma": (positive, 0.5)}),
+    "finite_difference_loss": (scoremin.finite_difference_loss, {"score": SCORE, "x": (rows, X), "v": (plain_rows, Y),
+    "radius": (positive, 0.25)}),
+    "linear_score": (lambda features, x, ridge: scoremin.linear_score(features, x, ridge)(X),
+    {"features": (functions, base_features), "x": (known, X), "ridge": (nonnegative, 0.5)}),
+    "linear_score's score": (scoremin.linear_score(base_features, X, 0.5), {"x": (known, X)}),
+    "standardise": (scoremin.standardise, {"data": (tables, X)}),
+    "reverse_sde": (scoremin.reverse_sde, {"score": FIELD, "x": (tables, X), "sigmas": (descending, SIGMAS),
+    "rng": (generators, "fresh")}),
+    "probability_flow": (scoremin.probability_flow, {"score": FIELD, "x": (tables, X),
+    "sigmas": (either_way, SIGMAS)}),
+    "dpm_solver": (scoremin.dpm_solver, {"score": FIELD, "x": (tables, X), "sigmas": (descending, SIGMAS)}),
+    "log_likelihood": (scoremin.log_likelihood, {"score": FIELD, "x": (tables, X), "sigmas": (descending, SIGMAS),
+    "prior": (functions, base_prior)}),
+    "log_likelihood of a network": (lambda x: scoremin.log_likelihood(NoiseConditionalMLP(CONDITIONAL), x, SIGMAS,
+    base_prior), {"x": (known, X)}),
     "tweedie": (scoremin.tweedie, {"score": SCORE, "x_noisy": (tables, X), "sigma": (positive, 0.5)}),
     "ncsn_loss": (scoremin.ncsn_loss, {"score": FIELD, "x": (rows, X), "z": (plain_rows, Y), "sigma": (LEVELS,
     np.full(4, 0.5))}),
@@ -949,3 +979,9 @@ def test_gradients_in_a_factor_and_in_a_target_of_a_gradient_are_not_lost(name):
     for argument in (0, 1) if name == "explicit" else (0,):
         fast, plain = (grad(value(network), argument)(0.7, Y) for network in (MLP, plain_mlp))
         assert np.max(np.abs(fast - plain)) < 1e-10 * np.max(np.abs(plain))
+
+
+def test_a_traced_number_in_the_place_of_points_is_refused():
+    """A Python float that autograd traces has no dtype: TypeError, by name."""
+    with pytest.raises(TypeError, match=r"^x is 0.5; want float32 or float64"):
+        grad(lambda x: scoremin.explicit_loss(base_score, x, X))(0.5)

@@ -14,7 +14,7 @@ from scoremin import (
     relative_error,
     two_sample_test,
 )
-from scoremin.backprop import distances
+from scoremin.metrics import distances
 
 
 def test_fisher_divergence_and_relative_error_agree_with_quadrature():
