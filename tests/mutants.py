@@ -74,7 +74,8 @@ MUTANTS = [
         ('hasattr(score, "divergence")', "False", "a divergence that is offered not used"),
     ]),
     ("scoremin/derivatives.py", "test_bad_input", [
-        ("tr, x.shape[:1], x.dtype", "tr, np.shape(tr), x.dtype", "a trace of any shape"),
+        ("x.dtype), like(\"score's trace\", tr, x.shape[:1]", "x.dtype), like(\"score's trace\", tr, np.shape(tr)",
+         "a trace of any shape"),
         ("Jv, v.shape, x.dtype", "Jv, np.shape(Jv), x.dtype", "a Jv of any shape"),
         ("(frozen(x), frozen(v))", "(x, v)", "a jvp that writes into x"),
     ]),
