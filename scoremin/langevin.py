@@ -82,8 +82,9 @@ def langevin(score, x, step, n_steps, rng, temperature=1.0, callback=None):
     for i in range(whole("n_steps", n_steps, least=0)):
         z = rng.standard_normal(x.shape, x.dtype)                            # (N,d)
         with chain_step(i, x, start, f"at a step size of {step:.3g}; use a smaller step"):
-            s = value_at(score, x)                                           # (N,d)
-            x = unbroken(x + 0.5 * step * s + noise * z, x)                  # (N,d)  (LD.3) (LD.5)
+            s, last = value_at(score, x), x                                  # (N,d) (N,d)
+            x = x + 0.5 * step * s + noise * z                               # (N,d)  (LD.3) (LD.5)
+            unbroken(x, last)
         if callback is not None:
             function("callback", callback)(i, x.copy())
     return x
