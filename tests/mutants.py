@@ -182,8 +182,7 @@ MUTANTS = [
         ("x + sigma**2 * value_at", "x + 0.5 * sigma**2 * value_at", "half of the last denoising"),
         ("x + sigma**2 * value_at", "x + sigma * value_at", "σ for σ² in the last denoising"),
         ("i * n_steps + k", "i + k", "annealed indices"),
-        ("x = unbroken(x + 0.5 * step * s + noise * z, x)", "x = x + 0.5 * step * s + noise * z",
-         "divergence not seen"),
+        ("            unbroken(x, last)\n", "", "divergence not seen"),
         (".copy(), positive", ", positive", "no steps give the input itself"),
         ("callback)(i, x.copy())", "callback)(i, x)", "callbacks get the chain itself"),
         ("n_steps, least=0)):", "n_steps, least=1)):", "no steps refused"),
@@ -547,7 +546,6 @@ MUTANTS = [
     ]),
     ("run_all.py", "test_run_all::test_quick_run_checks_no_claims_and_has_a_folder_of_its_own", [
         ('tempfile.mkdtemp(prefix="scoremin-quick-")', 'ROOT / "figures" / "quick"', "--quick writing into figures/"),
-        ('parser.error("--quick does not write into figures/")', "pass", "--quick --out figures accepted"),
     ]),
     ("run_all.py", "test_run_all::test_stopped_worker_does_not_hang_an_interrupt", [
         ("self.process.kill()  #", "self.process.terminate()  #", "workers, which ignore SIGTERM, not killed"),
@@ -561,7 +559,6 @@ MUTANTS = [
         ("if waiting and worker.process.exitcode is None:", "if waiting:", "a figure given to a dead worker"),
         ('    except BaseException:\n        return {**record, "error"',
          '    except Exception:\n        return {**record, "error"', "SystemExit of a figure ends the worker"),
-        ("module.__doc__ or name", "module.__doc__", "a figure without a docstring lost"),
     ]),
     ("run_all.py", "test_run_all::test_signal_ends_all_and_keeps_what_was_finished", [
         ("return 128 + stop[0]", "return 130", "one status for all signals"),
@@ -597,6 +594,7 @@ MUTANTS = [
     ("run_all.py", "test_run_all::test_claims_that_are_none_fail_in_their_own_figure", [
         ('(what == "value" or number is not None) and not', "number is not None and not", "a claim without a value"),
         ("isinstance(number, Real) and math.isfinite(number)", "isinstance(number, Real)", "a claim of NaN"),
+        ("module.__doc__ or name", "module.__doc__", "a figure without a docstring lost"),
     ]),
     ("run_all.py", "test_run_all::test_missed_claim_alone_exits_1_but_is_drawn", [
         ('"NO": "MISS"', '"NO": "ok  "', "a missed claim printed as ok"),
@@ -628,6 +626,9 @@ MUTANTS = [
         ('versions = {"python": platform.python_version(),', "versions = {", "Python's version not recorded"),
         ("round(took, 2)", "round(time.monotonic(), 2)", "seconds since the machine started"),
         ("        shutil.rmtree(args.folder, ignore_errors=True)", "        pass", "the unfinished folder left behind"),
+    ]),
+    ("run_all.py", "test_run_all::test_default_folder_is_figures", [
+        ('parser.error("--quick does not write into figures/")', "pass", "--quick --out figures accepted"),
     ]),
     ("run_all.py", "test_run_all::test_foreign_readme_is_not_overwritten", [
         (".startswith(WRITTEN)", "", "a README of others overwritten"),
