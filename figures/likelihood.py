@@ -102,7 +102,6 @@ def draw_errors(ax, steps, errors):
     ax.set(title="error with the exact score", xlabel="steps", ylabel="nats", xscale="log", yscale="log",
            xticks=steps, xticklabels=steps)
     ax.minorticks_off()
-    ax.set_box_aspect(1)
     ax.legend(loc="lower left")
 
 
