@@ -49,6 +49,12 @@ MUTANTS = [
         ("np.sin(t) - 0.25", "np.sin(t) + 0.25", "moons that do not face"),
         ("x + noise * rng", "x + noise**2 * rng", "variance for deviation in the moons"),
         ("+ column % 2", "", "stripes for a checkerboard"),
+        ("1.5 * np.pi * (1 + 2", "np.pi * (1 + 2", "start of the spiral"),
+        ("return in_precision(log_sum_exp(self._terms(x)[0]), x.dtype)", "return log_sum_exp(self._terms(x)[0])",
+         "a float64 log-density"),
+        ("rng.choice([-1.0, 1.0], size=(n, 1))", "rng.choice([-1.0, 1.0], size=(n, 1), p=[0.4, 0.6])",
+         "moons of unequal weight"),
+        ("axis=1) + rng.random((n, 2))", "axis=1) + rng.random((n, 1))", "squares of the board filled on a diagonal"),
     ]),
     ("scoremin/data.py", "test_data test_bad_input", [
         ("4 * d * np.finfo(float).eps", "0", "covariances singular to rounding accepted"),
@@ -58,6 +64,10 @@ MUTANTS = [
         ("data.std(axis=0)  ", "np.full_like(data[0], data.std())  ", "one scale for all columns"),
         ("data.std(axis=0)  ", "data.std(axis=0, ddof=1)  ", "1/(n − 1) in the deviation"),
         ("data.mean(axis=0), data", "np.median(data, axis=0), data", "median for mean"),
+    ]),
+    ("scoremin/data.py", "test_metrics::test_mode_weights_count_the_nearest_mean", [
+        ("b[:, j])**2 for j in range(a.shape[1]))", "b[:, j])**2 for j in range(a.shape[1] - 1 or 1))",
+         "the last coordinate left out of a squared distance"),
     ]),
     ("scoremin/derivatives.py", "test_derivatives::test_divergence_is_the_trace_of_the_jacobian", [
         ("Jv[:, j]", "Jv[:, 0]", "the first column for the diagonal"),
@@ -107,6 +117,13 @@ MUTANTS = [
     ("scoremin/explicit.py", "test_bad_input", [
         ("not np.array_equal(x, data)", "len(x) != len(data)", "leave-one-out on other points"),
     ]),
+    ("scoremin/explicit.py", "test_explicit", [
+        ('points("data", data, x.shape[1], x.dtype)', 'points("data", data, x.shape[1])',
+         "data of the KDE in another precision"),
+    ]),
+    ("scoremin/explicit.py", "test_explicit::test_one_point_cannot_be_left_out", [
+        ("(len(data) < 2 or not", "(not", "one point left out of one"),
+    ]),
     ("scoremin/implicit.py", "test_implicit", [
         ("half_square(s) + tr)", "2 * half_square(s) + tr)", "half of ‖s‖² in ISM"),
         ("half_square(s) + tr)", "half_square(s) - tr)", "sign of the trace"),
@@ -124,6 +141,7 @@ MUTANTS = [
         ("rng.standard_normal(shape, dtype)", "rng.standard_normal(shape)", "float64 probes"),
         ("rng.standard_normal(shape, dtype)", "np.broadcast_to(rng.standard_normal(shape[-1:], dtype), shape) + 0",
          "one probe for all rows"),
+        ("np.sum(v**2, axis=-1", "np.sum(v**2, axis=0", "sphere over rows"),
     ]),
     ("scoremin/sliced.py", "test_beyond", [
         ("value_at(score, x - radius * v)", "value_at(score, x)", "one-sided difference"),
@@ -131,6 +149,9 @@ MUTANTS = [
         ("(ahead - behind) / (2", "(behind - ahead) / (2", "sign of the difference"),
         ("s, Jv = 0.5 * (ahead + behind)", "s, Jv = ahead", "the score at one side for the mean"),
         ("inner(v, Jv))                               # ()  (SSM.12)", "inner(v, Jv) / 2)", "half of the differences"),
+    ]),
+    ("scoremin/sliced.py", "test_beyond::test_a_radius_whose_square_is_no_float32_is_refused", [
+        ('positive("radius", radius, x.dtype)', 'positive("radius", radius)', "a radius without a square in float32"),
     ]),
     ("scoremin/denoising.py", "test_denoising", [
         ("half_square(s + z / sigma)", "half_square(s - z / sigma)", "sign of the DSM target"),
@@ -164,6 +185,9 @@ MUTANTS = [
         ("if not sigma_max > sigma_min", "if not sigma_max >= sigma_min and sigma_max <= sigma_min",
          "equal levels accepted"),
     ]),
+    ("scoremin/ncsn.py", "test_bad_input test_ncsn", [
+        ("(1 + 4e-16 * n)", "1", "levels closer than rounding"),
+    ]),
     ("scoremin/langevin.py", "test_langevin", [
         ("x + 0.5 * step * s", "x + step * s", "half of the drift"),
         ("x + 0.5 * step * s", "x - 0.5 * step * s", "sign of the drift"),
@@ -190,6 +214,9 @@ MUTANTS = [
         ("enumerate(sigmas)", "enumerate(sigmas[:-1])", "the last level not run"),
         ("value_at(score, x, sigma), x, step_i", "value_at(score, x, sigmas[-1]), x, step_i",
          "the last level's score at all levels"),
+        ("(i * n_steps + k, x)", "(i * n_steps + k + 1, x)", "annealed steps counted from 1"),
+        ('if flag("denoise", denoise) else x', 'if flag("denoise", not denoise) else x',
+         "denoising the other way round"),
     ]),
     ("scoremin/linear.py", "test_linear::test_the_solution_is_a_stationary_point_of_the_loss_and_has_its_value", [
         ("values[0].T @ values[0] / len(x)", "values[0].T @ values[0]", "a sum for the mean F"),
@@ -204,6 +231,12 @@ MUTANTS = [
     ]),
     ("scoremin/linear.py", "test_linear::test_dtype_is_kept_and_float32_agrees_with_float64", [
         ("dtype=x.dtype)  # (m,m)", "dtype=float)  # (m,m)", "a float64 ridge"),
+    ]),
+    ("scoremin/linear.py", "test_linear::test_one_dependent_feature_is_enough_to_refuse", [
+        ("hermitian=True) < len(F)", "hermitian=True) < len(F) - 1", "one dependent feature accepted"),
+    ]),
+    ("scoremin/linear.py", "test_bad_input test_linear", [
+        ('points("x", x, len(units))', 'points("x", x)', "a linear score in another dimension"),
     ]),
     ("scoremin/metrics.py", "test_metrics", [
         ("2 * _mean_distance(a, b) - ", "_mean_distance(a, b) - ", "the 2 of the energy distance"),
@@ -221,9 +254,14 @@ MUTANTS = [
          "a root of the relative error"),
         ("fisher_divergence(np.zeros_like, target, x)", "fisher_divergence(np.zeros_like, score, x)",
          "relative to the score"),
+        ("(error < 1e-10 * R)", "(error < R)", "distances to one digit"),
+        ("- 2 * np.dot(p, q.T)", "- np.dot(p, q.T)", "the 2 of 2ab in high dimension"),
     ]),
     ("scoremin/metrics.py", "test_bad_input", [
         ('name="target"))', 'name="score"))', "a target's fault blamed on the score"),
+    ]),
+    ("scoremin/metrics.py", "test_metrics::test_energy_distance_holds_a_block_of_distances_at_a_time", [
+        ("rows = max(1, 2**16 // len(b))", "rows = len(a)", "all distances held at once"),
     ]),
     ("scoremin/network.py", "test_network", [
         ("lambda g: g * ans * (1 - ans))", "lambda g: g * ans)", "ς' in reverse"),
@@ -241,6 +279,11 @@ MUTANTS = [
         ("(sigma**2 + self.sigma_data**2)**0.5", "(sigma**2 + 1)**0.5", "σ_data at one level"),
         ("x = silu(np.dot(x, W) + b)", "x = silu(np.dot(x, W))", "no bias in hidden layers"),
         ('self.params, points("x", x, self.d))[:, 0]', 'self.params, points("x", x, self.d))', "an energy as a column"),
+        ('with np.errstate(over="ignore"):  ', "with np.errstate():  ", "a warning far out"),
+        ("np.concatenate([scaled, np.log(sigma)], axis=1)", "np.concatenate([scaled, np.log10(sigma)], axis=1)",
+         "log₁₀ σ as input"),
+        ('self.params, self.sigma_data = params, positive("sigma_data", sigma_data)',
+         "self.params, self.sigma_data = params, 1.0", "sigma_data without effect"),
     ]),
     ("scoremin/network.py", "test_derivatives test_gradients", [
         ("if len(self.params) == 3", "if len(self.params) >= 3", "the closed form at another depth"),
@@ -249,6 +292,9 @@ MUTANTS = [
         ("if outputs != self.d:", "if False:", "a score of another width"),
         ("if inputs != self.d + 1:", "if False:", "a noise-conditional score of another width"),
         ("if outputs != 1:", "if False:", "an energy of two outputs"),
+    ]),
+    ("scoremin/network.py", "test_bad_input test_network", [
+        ("if len(sizes) < 2:", "if len(sizes) < 1:", "a network without a layer"),
     ]),
     ("scoremin/train.py", "test_train", [
         ("0.9 * m_1 + 0.1 * g", "0.99 * m_1 + 0.01 * g", "β₁"),
@@ -275,6 +321,13 @@ MUTANTS = [
         ("losses.append(value)\n", "losses.append(value / 2)\n", "half of the losses"),
         ("params, x, rng)))(params)", "params, x, np.random.default_rng(0))))(params)",
          "a generator of its own for the loss"),
+        ("np.cumsum([np.size(a) for a in parts])[:-1]", "np.cumsum([np.size(a) for a in parts[::-1]])[:-1]",
+         "arrays cut in another order"),
+    ]),
+    ("scoremin/train.py", "test_train test_bad_input", [
+        ("training_failed(error, k, theta, rate)", "training_failed(error, k + 1, theta, rate)",
+         "the step of a failure off by one"),
+        ("{np.abs(g).max()", "{np.abs(g).min()", "the least entry of a gradient that fails"),
     ]),
     ("scoremin/sde.py", "test_sde::test_euler_maruyama_step_and_its_exactness_for_a_constant_score", [
         ("x + lost * value_at", "x - lost * value_at", "sign of the reversed drift"),
@@ -322,6 +375,8 @@ MUTANTS = [
         ("value_at(prior, y[:, :-1]", "value_at(prior, x", "the prior asked at the data"),
         ("sigmas, 2, upwards=True", "sigmas, 2", "a flow that goes down alone"),
         ('f"{i}, from sigma', 'f"{i + 1}, from sigma', "a step counted from 1"),
+        ("np.zeros_like(x[:, :1])", "np.ones_like(x[:, :1])", "an integral that starts at 1"),
+        ("if last else D", "if last else 0.5 * D", "half of the first denoiser"),
     ]),
     ("tests/oracles.py", "test_gradients::test_gradient_check_rejects_a_wrong_gradient", [
         ("/ np.max(np.abs(numeric))", "/ 1e9", "a slope's error relative to a billion"),
@@ -425,8 +480,6 @@ MUTANTS = [
     ("scoremin/checks.py", "test_bad_input", [
         ("return math.isfinite(np.vdot(a, a)) or bool(np.isfinite(a).all())", "return True",
          "NaN and infinity accepted"),
-        ("np.vdot(a, a)) or bool(np.isfinite(a).all())", "np.vdot(a, a))",
-         "finite numbers without a finite square refused"),
         ('demand(a.dtype.kind in "biuf"', 'demand(a.dtype.kind in "biufc"', "complex numbers accepted"),
         ("demand(not masked, name", "demand(True, name", "masked entries accepted"),
         ("demand(not isinstance(x, Box), name", "demand(True, name", "traced values where there is no derivative"),
@@ -441,8 +494,6 @@ MUTANTS = [
         ("or W.shape[0] != (width or W.shape[0])", "", "layers that do not fit"),
         ("(finite(W) and finite(b))", "finite(W)", "NaN in a bias"),
         ("(frozen(x), *map(frozen, sigma))", "(x, *map(frozen, sigma))", "a score that writes into x"),
-        ("*map(frozen, sigma))", "*sigma)", "a score that writes into sigma"),
-        ("if np.mean(moved) > 0.5:", "if False:", "dependence on x that autograd does not see"),
         ("    if not finite(getval(s)):", "    if False:", "NaN in the value of a score"),
         ('kind == "f" and not masked', 'kind in ("f", "i") and not masked', "integers as the value of a score"),
         ('kind == "f" and not masked', 'kind == "f"', "a mask in the value of a score"),
@@ -456,6 +507,12 @@ MUTANTS = [
         ("if last > 1e3 * (1 + first)", "if True", "the step blamed for the score"),
         ('getattr(args[0], "params", None), Box)', 'getattr(args[0], "params", None), list)',
          "no check of a network's values"),
+    ]),
+    ("scoremin/checks.py", "test_bad_input::test_huge_numbers_are_finite_and_arguments_of_a_score_stay_as_they_are", [
+        ("np.vdot(a, a)) or bool(np.isfinite(a).all())", "np.vdot(a, a))",
+         "finite numbers without a finite square refused"),
+        ("*map(frozen, sigma))", "*sigma)", "a score that writes into sigma"),
+        ("if np.mean(moved) > 0.5:", "if False:", "dependence on x that autograd does not see"),
     ]),
     ("scoremin/checks.py", "test_langevin test_sde", [
         ("if not math.isfinite(np.vdot(moved, moved)):", "if False:", "divergence not seen"),
@@ -626,6 +683,8 @@ MUTANTS = [
         ('versions = {"python": platform.python_version(),', "versions = {", "Python's version not recorded"),
         ("round(took, 2)", "round(time.monotonic(), 2)", "seconds since the machine started"),
         ("        shutil.rmtree(args.folder, ignore_errors=True)", "        pass", "the unfinished folder left behind"),
+        ('("numpy", "autograd", "matplotlib")', '("numpy", "autograd")', "Matplotlib's version not recorded"),
+        ("took = time.monotonic() - start", "took = time.monotonic()", "a total of the machine's seconds"),
     ]),
     ("run_all.py", "test_run_all::test_default_folder_is_figures", [
         ('parser.error("--quick does not write into figures/")', "pass", "--quick --out figures accepted"),
@@ -636,6 +695,14 @@ MUTANTS = [
     ("run_all.py", "test_run_all::test_same_seed_gives_the_same_bytes_whatever_the_jobs", [
         ("partial(stream, seed, name), budget, progress", "partial(stream, 0, name), budget, progress",
          "--seed without effect"),
+    ]),
+    ("run_all.py", "test_run_all::test_bad_usage_exits_2_and_writes_nothing", [
+        ("difflib.get_close_matches(name, FIGURES, 1)", "difflib.get_close_matches(name, FIGURES, 1, 0.99)",
+         "no near name suggested"),
+        ("args.jobs < 1 or args.seed < 0:", "args.jobs < 1:", "a negative seed"),
+    ]),
+    ("run_all.py", "test_run_all::test_last_line_names_what_missed", [
+        ('if answer(c, record["budget"]) == "NO"]', 'if not c["holds"]]', "claims of a small budget in the last line"),
     ]),
     ("figures/common.py", "test_run_all::test_claim_holds_within_its_bounds_and_on_them", [
         ("self.value <= self.high", "self.value <= abs(self.high) + 1", "upper bounds of claims"),
@@ -683,40 +750,67 @@ MUTANTS = [
     ("figures/common.py", "test_run_all::test_distance_of_real_to_real_is_twice_the_mean_distance", [
         ("return len(x) * np.mean(", "return np.mean(", "the factor n of the real distance"),
     ]),
-    ("tests/check_port.py", "test_vectors", [
+    ("figures/common.py", "test_run_all::test_figures_train_with_their_options_on_the_right_columns", [
+        ("label=label), **options)", "label=label))", "options of fit dropped"),
+        ("row[:, :2], row[:, 2:])", "row[:, 2:], row[:, :2])", "points and targets exchanged"),
+    ]),
+    ("figures/common.py", "test_run_all::test_relu_energy_bends_after_the_bias", [
+        ("anp.maximum(anp.dot(a, W) + b, 0.0)", "anp.maximum(anp.dot(a, W), 0.0) + b", "bias after the ReLU"),
+    ]),
+    ("tests/check_port.py", "test_vectors::test_true_is_no_number_where_one_is_expected", [
         ("and not isinstance(value, bool)", "", "true as a number"),
+    ]),
+    ("tests/check_port.py", "test_vectors::test_checker_rejects", [
         ("abs(value) <= sys.float_info.max", "abs(value) != math.inf", "NaN as a number"),
         ("len(value) != len(like)", "len(value) < len(like)", "longer lists"),
         ("or len(answer) != len(expected)", "or len(answer) < len(expected)", "more layers than expected"),
-        ("scale = max((abs(want) for _, want in pairs), default=0) or 1",
-         "scale = max((abs(got) for got, _ in pairs), default=0) or 1", "relative to the answer"),
-        ("default=0) or 1\n", "default=0) or math.inf\n", "expected zeros that accept anything"),
         ("default=0) or 1\n", "default=0) + 1\n", "absolute for small numbers"),
         ("max((abs(got - want) / scale", "max((abs(abs(got) - abs(want)) / scale", "sizes without signs"),
         ("max((abs(got - want) / scale", "max(((got - want) / scale", "too small is no error"),
         ("return max(((error(pairs), where)", "return min(((error(pairs), where)", "the best array for the worst"),
         ('(rtol or case["tolerances"][dtype]), error, where', '50 * (rtol or case["tolerances"][dtype]), error, where',
          "a tolerance fifty times too wide"),
-        ('error <= (rtol or case["tolerances"][dtype])', 'error <= case["tolerances"][dtype]', "--rtol without effect"),
         ('error <= (rtol or case["tolerances"][dtype])', 'error <= (rtol or case["tolerances"]["float32"])',
          "float64 held to float32's tolerance"),
+    ]),
+    ("tests/check_port.py", "test_vectors::test_expected_zeros_are_held_to_the_tolerance_itself", [
+        ("scale = max((abs(want) for _, want in pairs), default=0) or 1",
+         "scale = max((abs(got) for got, _ in pairs), default=0) or 1", "relative to the answer"),
+        ("default=0) or 1\n", "default=0) or math.inf\n", "expected zeros that accept anything"),
+    ]),
+    ("tests/check_port.py", "test_vectors::test_checker_holds_each_case_to_its_own_tolerance", [
+        ('error <= (rtol or case["tolerances"][dtype])', 'error <= case["tolerances"][dtype]', "--rtol without effect"),
+    ]),
+    ("tests/check_port.py", "test_vectors::test_error_cases_are_answered_by_the_kind_and_the_argument", [
         ("all(answer.get(key) == expected[key] for key in expected)",
          "any(answer.get(key) == expected[key] for key in expected)", "the kind of error alone"),
+    ]),
+    ("tests/check_port.py", "test_vectors::test_patterns_choose_whole_ids_or_their_beginnings", [
         ("else id.startswith(pattern)", "else pattern in id", "--only that matches anywhere"),
         ('any(matches(case["id"], pattern) for pattern in only)', 'matches(case["id"], only[0])',
          "the first pattern of --only alone"),
-        ('and not any(matches(case["id"], pattern) for pattern in skip)', "", "--skip without effect"),
         ('            raise ValueError(f"no case has an id like {pattern!r}")', "            pass",
          "a pattern that matches nothing"),
-        ("(not parts or own in parts)", "True", "--parts without effect"),
+    ]),
+    ("tests/check_port.py", "test_vectors::test_checker_passes_exact_answers_and_fails_missing_ones", [
+        ('and not any(matches(case["id"], pattern) for pattern in skip)', "", "--skip without effect"),
         ("and not (\n            answered and", "and not (\n            not answered and",
          "--answered the other way round"),
-        ('return [case for case in kept if case["expected"]]', "return kept", "cases with nothing left to check"),
-        ("if not (passed and failures):", "if not passed or failures:", "--failures the other way round"),
-        ("max(total[2], error or 0.0)", "error or 0.0", "the last error for a chapter's largest"),
-        ("max(t[2] for t in totals.values())", "min(t[2] for t in totals.values())", "the least error for the largest"),
         ("int(passed < len(cases) or bool(unknown))", "int(passed < len(cases))", "an unknown case passes"),
         ("int(passed < len(cases) or bool(unknown))", "0", "status 0 whatever fails"),
+    ]),
+    ("tests/check_port.py", "test_vectors::test_parts_and_answered_leave_out_the_rest", [
+        ("(not parts or own in parts)", "True", "--parts without effect"),
+        ('return [case for case in kept if case["expected"]]', "return kept", "cases with nothing left to check"),
+    ]),
+    ("tests/check_port.py", "test_vectors::test_failures_shows_no_case_that_passes_but_every_chapter", [
+        ("if not (passed and failures):", "if not passed or failures:", "--failures the other way round"),
+    ]),
+    ("tests/check_port.py", "test_vectors::test_largest_error_printed_is_the_largest_of_all_cases", [
+        ("max(total[2], error or 0.0)", "error or 0.0", "the last error for a chapter's largest"),
+        ("max(t[2] for t in totals.values())", "min(t[2] for t in totals.values())", "the least error for the largest"),
+    ]),
+    ("tests/check_port.py", "test_vectors", [
         ("except (OSError, ValueError, RecursionError)", "except OSError", "a file that is no JSON"),
         ("if path.exists() and not is_blank(read(path)):", "if False:", "a sheet over answers"),
         ("if not isinstance(answers, dict):\n        raise", "if answers is None:\n        raise",
@@ -726,6 +820,17 @@ MUTANTS = [
         ("return r if max(", "return r if True or max(", "a factor where there is none"),
         ("yield full, lambda size, c=c", "yield text, lambda size, c=c", "a factor named by its number alone"),
         ("key not in answer]", "False]", "missing fields not named"),
+    ]),
+    ("figures/book.py", "test_book::test_figure_goes_to_the_last_chapter_it_names_and_bounds_read_as_they_are", [
+        ("return chapters[-1].name", "return chapters[0].name", "a figure that names no chapter put first"),
+        ("return found[-1]", "return found[0]", "the first chapter for the last"),
+        ('"≤ {high:.4g}" if low is None', '"≥ {high:.4g}" if low is None', "an upper bound shown as a lower one"),
+    ]),
+    ("tests/answers.py", "test_vectors", [
+        ('return score(a["x"] + column *', 'return score(a["x"] - column *',
+         "the noise of NCSN's s the other way round"),
+        ('return {"W": listed(value[0]), "b": listed(value[1])}',
+         'return {"W": listed(value[1]), "b": listed(value[0])}', "W and b exchanged in answers"),
     ]),
 ]
 

@@ -985,3 +985,18 @@ def test_a_traced_number_in_the_place_of_points_is_refused():
     """A Python float that autograd traces has no dtype: TypeError, by name."""
     with pytest.raises(TypeError, match=r"^x is 0.5; want float32 or float64"):
         grad(lambda x: scoremin.explicit_loss(base_score, x, X))(0.5)
+
+
+def test_huge_numbers_are_finite_and_arguments_of_a_score_stay_as_they_are():
+    """A square out of range is no fault where none is taken; a score may not write into sigma, nor hide x."""
+    assert scoremin.mode_weights([[1e200]], [[1e200]]) == [1]
+    x, sigma = np.ones((2, 2)), np.ones(2)
+
+    def writes(x, sigma):
+        sigma *= 2
+        return -x
+
+    with pytest.raises(ValueError, match="writes into its argument"):
+        scoremin.ncsn_loss(writes, x, x, sigma)
+    with pytest.raises(TypeError, match="autograd cannot see"):
+        scoremin.divergence(lambda x: -np.array(getval(x)), x)

@@ -10,10 +10,11 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from figures.book import book
+from figures.book import book, bound, home
 
 ROOT = Path(__file__).resolve().parent.parent
 CLAIMS = [{"text": "a < b & c", "value": 0.5, "low": 0.0, "high": 1.0, "holds": True},
@@ -243,6 +244,17 @@ def test_text_of_the_sources_cannot_become_markup(small):
     assert page.lines["first-15"] == '15     return "<q>" + f"{n_steps}<q>"  # (CD.1) <em>\n'
     assert page.lines["unlisted-1"] == "1 y = 2  # no docstring\n"
     assert "<td>a &lt; b &amp; c<td>0.5<td>0 … 1<td>yes" in small
+
+
+def test_figure_goes_to_the_last_chapter_it_names_and_bounds_read_as_they_are():
+    """By name, then by its source line; one that names nothing stands in the last chapter."""
+    chapters = [SimpleNamespace(name=name, labels=[label]) for name, label in (("one", "AB.1"), ("two", "CD.1"),
+                                                                              ("three", "EF.1"))]
+    for name, source, chapter in (("one_two", "none", "two"), ("plain", "AB.1 and CD.1", "two"),
+                                  ("plain", "none", "three")):
+        assert home(name, f"Caption.\nSource: {source}.\nSettings: s.", chapters) == chapter
+    assert [bound({"low": low, "high": high}) for low, high in ((None, 1), (0, None), (0, 1), (None, None))] == [
+        "≤ 1", "≥ 0", "0 … 1", "measured"]
 
 
 def test_figure_stands_once_in_the_chapter_it_names(small):

@@ -268,3 +268,10 @@ def test_bandwidths_whose_square_is_no_number_are_refused():
     for points, h in ((x, 1e-170), (x.astype(np.float32), 1e-25)):
         with pytest.raises(ValueError, match=r"h is .*also squared in"):
             kde_score(points, x, h)
+
+
+def test_one_point_cannot_be_left_out():
+    """(ESM.9) Nothing is left of one point; the error says so, and not that numbers are too large."""
+    for f in (kde_score, kde_log_density):
+        with pytest.raises(ValueError, match="at least 2 rows"):
+            f([[0.5]], [[0.5]], 1.0, leave_one_out=True)

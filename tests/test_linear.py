@@ -164,3 +164,9 @@ def test_wrong_input_is_named():
         linear_score(lambda x: x * np.nan, x)
     with pytest.raises(ValueError, match=r"x has shape \(4, 3\); want \(N, 2\)"):
         linear_score(affine, x)(np.ones((4, 3)))
+
+
+def test_one_dependent_feature_is_enough_to_refuse():
+    """(LIN.2) F is singular by one dimension: x₁ twice."""
+    with pytest.raises(ValueError, match="linearly dependent"):
+        linear_score(lambda x: np.concatenate([x, x[:, :1]], axis=1), data())

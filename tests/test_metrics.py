@@ -1,5 +1,6 @@
 """Metrics: distances between scores by quadrature, between samples by brute force and closed forms."""
 
+import tracemalloc
 from itertools import combinations, product
 
 import numpy as np
@@ -166,6 +167,7 @@ def test_mode_weights_count_the_nearest_mean():
     """The shares of the modes, counted by hand, empty ones included; and those of a mixture's own sample."""
     x = np.array([[0.0, 0.1], [4.9, 5.0], [5.2, 4.0], [-0.3, 0.0], [2.4, 2.4]])
     assert np.allclose(mode_weights(x, [[0, 0], [5, 5], [50, 50]]), [0.6, 0.4, 0.0], rtol=1e-15)
+    assert np.array_equal(mode_weights([[0, 0], [0, 3], [0, 0.9]], [[0, 0], [0, 2]]), [2 / 3, 1 / 3])
     share = mode_weights(MIXTURE.sample(np.random.default_rng(8), 10_000), MIXTURE.means)
     assert abs(share[0] - 0.5) < 5 * 0.5 / 100 + 0.01                        # 1 % at most lies beyond the middle
     assert share.sum() == 1
@@ -219,3 +221,15 @@ def test_a_test_without_permutations_or_an_error_without_size_is_refused():
         relative_error(np.ones_like, np.zeros_like, x)
     with pytest.raises(FloatingPointError, match=r"^target\(x\) holds NaN"):
         relative_error(np.ones_like, lambda x: np.nan * x, x)
+
+
+def test_energy_distance_holds_a_block_of_distances_at_a_time():
+    """(MET.2) All distances of 3,000 points to 3,000 are 72 MB; a few blocks of 2^16 stay below 16 MiB."""
+    a = np.random.default_rng(5).standard_normal((3000, 2))
+    tracemalloc.start()
+    try:
+        energy_distance(a, a + 1)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * 2**20

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import run_all
+import scoremin
 from figures import common
 from scoremin import GaussianMixture
 
@@ -269,6 +270,7 @@ def test_run_writes_pictures_results_times_and_gallery_and_nothing_else(copy, tm
     status, printed, said = run(copy, "--only", "moving", "good", "--out", tmp_path)
     assert status == 0
     assert printed.splitlines()[-1].endswith("all claims hold")
+    assert int(re.search(r"2 of 2 figures in (\d+) s", printed)[1]) < 90
     assert re.search(r"^good +[\d.]+ s +ok$", said, re.MULTILINE)
     assert names(tmp_path) == sorted([*files("good", "moving"), "moving.gif"])
     assert (tmp_path / "moving.gif").read_bytes() == b"moving"
@@ -955,3 +957,19 @@ def test_normal_noise_has_shape_and_dtype_of_x():
     z = common.normal(np.random.default_rng(0), x)
     assert (z.shape, z.dtype) == (x.shape, x.dtype)
     assert abs(z.mean()) < 5 / np.sqrt(z.size) and abs(z.var() - 1) < 5 * np.sqrt(2 / z.size)
+
+
+def test_figures_train_with_their_options_on_the_right_columns():
+    """train hands batch_size on to fit; explicit takes the target from the last two columns of a row."""
+    sizes = []
+    loss = lambda score, x, rng: sizes.append(len(x)) or scoremin.implicit_loss(score, x)
+    common.train(loss, scoremin.MLP, common.init(np.random.default_rng(0), 2, 2), np.eye(2), np.random.default_rng(0),
+                 1.0, lambda steps, label: steps, steps=10, batch_size=3)
+    assert sizes == [3] * 10
+    assert common.explicit(np.zeros_like, np.array([[1.0, 1.0, 2.0, 2.0]]), None) == 4
+
+
+def test_relu_energy_bends_after_the_bias():
+    """max(0, ½ − x) at 1 is 0."""
+    energy = common.relu_energy([(-np.eye(1), np.full(1, 0.5)), (np.eye(1), np.zeros(1))])
+    assert np.array_equal(energy(np.array([[1.0], [0.0]])), [0, 0.5])
