@@ -817,9 +817,11 @@ MUTANTS = [
          "answers that are no object"),
         ("<= 10 * t * abs(want) for", "<= 1 for", "a factor that is not shared"),
         ('if name not in (None, "1"):', "if name is not None:", "a hint where all is right"),
-        ("return r if max(", "return r if True or max(", "a factor where there is none"),
         ("yield full, lambda size, c=c", "yield text, lambda size, c=c", "a factor named by its number alone"),
         ("key not in answer]", "False]", "missing fields not named"),
+    ]),
+    ("tests/check_port.py", "test_vectors::test_there_is_no_factor_where_entries_have_different_ones", [
+        ("return r if max(", "return r if True or max(", "a factor where there is none"),
     ]),
     ("figures/book.py", "test_book::test_figure_goes_to_the_last_chapter_it_names_and_bounds_read_as_they_are", [
         ("return chapters[-1].name", "return chapters[0].name", "a figure that names no chapter put first"),

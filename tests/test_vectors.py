@@ -495,3 +495,9 @@ def test_bad_usage_ends_with_status_2(tmp_path, capsys):
     assert "'energy'" in refused(capsys, path, "--skip", "energy")
     for rtol in ("0", "-1", "nan", "inf", "x"):
         assert "--rtol" in refused(capsys, path, "--rtol", rtol)
+
+
+def test_there_is_no_factor_where_entries_have_different_ones():
+    """(2, 4) is 2 times (1, 2); (2, 3) is no multiple of (1, 1)."""
+    assert check_port.ratio([2.0, 4.0], [1.0, 2.0], 1e-12) == 2
+    assert check_port.ratio([2.0, 3.0], [1.0, 1.0], 1e-12) is None
