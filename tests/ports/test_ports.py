@@ -80,6 +80,18 @@ def test_port_has_every_public_function(port):
     assert not lacking, f"the port has no {', '.join(lacking)}"
 
 
+def test_a_torch_score_drives_the_samplers():
+    """As the README writes it: the same chains as with the same network in NumPy, and no warning."""
+    skip_without("torch")
+    import numpy as np
+    import torch
+    params, start = scoremin.init_mlp(np.random.default_rng(0), [2, 8, 2]), np.random.default_rng(1).normal(size=(5, 2))
+    net = adapters.torch_port().network("mlp", [(torch.tensor(W), torch.tensor(b)) for W, b in params])
+    found, wanted = (scoremin.langevin(score, start, 1e-2, 20, np.random.default_rng(2))
+                     for score in (lambda x: net(torch.tensor(x)).detach().numpy(), scoremin.MLP(params)))
+    assert np.abs(found - wanted).max() < 1e-12
+
+
 def test_torch_port_makes_its_tensors_where_the_data_are():
     """On the device "meta" a tensor made elsewhere is an error, or gives one that is not there."""
     skip_without("torch")
