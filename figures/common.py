@@ -93,6 +93,16 @@ implicit = lambda score, x, rng: sm.implicit_loss(score, x)
 sliced_vr = lambda score, x, rng: sm.sliced_vr_loss(score, x, signs(rng, x))
 
 
+def ncsn_of_both_signs(score, x, z, sigma):
+    """The NCSN loss of each point under z and under −z at its level: what the two targets pull at random cancels."""
+    return sm.ncsn_loss(score, np.concatenate([x, x]), np.concatenate([z, -z]), np.concatenate([sigma, sigma]))
+
+
+def stratified_levels(rng, n, low, high):
+    """n noise levels with log σ uniform over the range, one in each of n equal parts of it."""
+    return low * (high / low)**((np.arange(n) + rng.random(n)) / n)
+
+
 def relu_energy(params):
     """EnergyMLP with ReLU; 0·x² spares autograd its warning that the score does not depend on x."""
     def energy(x):

@@ -40,9 +40,8 @@ DIRECTIONS = np.stack([f(np.pi * np.arange(32) / 32) for f in (np.cos, np.sin)])
 
 def loss(score, x, rng):
     """The NCSN loss of each point under z and under −z, log σ stratified over its range."""
-    z, u = c.normal(rng, x), (np.arange(len(x)) + rng.random(len(x))) / len(x)
-    sigma = LOW * (HIGH / LOW)**u
-    return sm.ncsn_loss(score, np.concatenate([x, x]), np.concatenate([z, -z]), np.concatenate([sigma, sigma]))
+    z = c.normal(rng, x)
+    return c.ncsn_of_both_signs(score, x, z, c.stratified_levels(rng, len(x), LOW, HIGH))
 
 
 def train(data, width, steps, rng, budget, progress, label):

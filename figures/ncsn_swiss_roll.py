@@ -39,7 +39,7 @@ def loss(score, x, rng):
 
     Opposite noises have opposite targets, −z/σ and z/σ: what they would pull the score to at random cancels."""
     z, sigma = c.normal(rng, x), SIGMAS[np.arange(len(x)) % len(SIGMAS)]
-    return sm.ncsn_loss(score, np.concatenate([x, x]), np.concatenate([z, -z]), np.concatenate([sigma, sigma]))
+    return c.ncsn_of_both_signs(score, x, z, sigma)
 
 
 def sample(score, rng, n, per_level, progress):
