@@ -53,8 +53,7 @@ def with_skip(params):
 def loss(score, x, rng):
     """(NCSN.4) under z and −z, whose mean is less noisy."""
     z, sigma = c.normal(rng, x), np.exp(rng.normal(-0.7, 1, len(x))).clip(0.1, 5)
-    both = np.concatenate([x, x]), np.concatenate([z, -z]), np.concatenate([sigma, sigma])
-    return sm.ncsn_loss(score, *both)
+    return c.ncsn_of_both_signs(score, x, z, sigma)
 
 
 def draw_digits(score, rng, n, mean):
