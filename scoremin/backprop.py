@@ -74,6 +74,10 @@ from autograd.tracer import getval
 BLOCK = 2**16  # bytes of one layer's activations in a block of rows
 
 
+# OpenBLAS prefetches beyond what it has packed, which is slow until a large product has touched that memory once.
+np.dot(np.zeros((768, 384), np.float32), np.zeros((384, 512), np.float32))
+
+
 def keep_memory():
     """Allocate and free one large array: glibc then keeps smaller ones for the next step, with no page faults."""
     np.empty(2**25 - 2**16, np.uint8)
@@ -85,7 +89,7 @@ def keep_memory():
 @primitive
 def mean(a):
     """E[a] over all entries, any shape -> ()."""
-    value = np.sum(a) / a.size
+    value = a.sum() / a.size
     if not math.isfinite(value):
         raise FloatingPointError(f"the loss is {value}: its terms leave the range of {a.dtype}")
     return value
@@ -116,7 +120,7 @@ def summed(g, a):
 
 defvjp(cast, lambda ans, a, dtype: lambda g: cast(g, a.dtype))
 defjvp(cast, lambda g, ans, a, dtype: cast(g, dtype))
-defvjp(mean, lambda ans, a: lambda g: g / a.size * anp.ones(a.shape, a.dtype))
+defvjp(mean, lambda ans, a: lambda g: g / a.size * np.ones(a.shape, a.dtype))
 defjvp(mean, lambda g, ans, a: anp.sum(g) / a.size)
 defvjp(half_square, lambda ans, a: lambda g: g[..., None] * a)
 defjvp(half_square, lambda g, ans, a: inner(g, a))

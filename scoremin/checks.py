@@ -24,6 +24,7 @@ from autograd.tracer import getval
 from .backprop import cast
 
 LIMITS = {np.dtype(kind): (np.finfo(kind).tiny.item()**0.5, np.finfo(kind).max.item()**0.5) for kind in "fd"}
+DOUBLE = np.dtype(np.float64)
 ARRAYS = (np.ndarray, np.memmap)  # no matrix, no mask
 quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # for what is checked for NaN and infinity after
 
@@ -114,8 +115,7 @@ def noise_levels(name, sigma, x):
     sigma = floats(name, untraced(name, sigma), x.dtype)
     if sigma.shape not in ((), (len(x),)):
         raise ValueError(f"{name} has shape {sigma.shape}; want one number or ({len(x)},), one per row of x")
-    least, most = LIMITS[x.dtype]
-    if not (least < sigma.min() and sigma.max() < most):
+    if not (np.minimum.reduce(sigma, axis=None) > LIMITS[x.dtype][0] and math.isfinite(np.vdot(sigma, sigma))):
         raise ValueError(f"{name} runs from {sigma.min()} to {sigma.max()}; want finite numbers > 0 with squares so")
     return sigma[:, None] if sigma.ndim else np.full((len(x), 1), sigma, x.dtype)
 
@@ -139,9 +139,8 @@ def parameters(params):
         if not isinstance(layer, (list, tuple)) or len(layer) != 2:
             raise TypeError(f"params[{l}] is {described(layer)}; want (W (in, out), b (out,))")
         W, b = getval(layer[0]), getval(layer[1])
-        for a in (W, b):
-            if type(a) not in ARRAYS or a.dtype not in LIMITS:
-                raise TypeError(f"params[{l}] holds {described(a)}; want arrays W and b of float32 or float64")
+        if not (type(W) in ARRAYS and type(b) in ARRAYS and W.dtype in LIMITS and b.dtype in LIMITS):
+            raise TypeError(f"params[{l}] holds {described(W)} and {described(b)}; want arrays of float32 or float64")
         if W.ndim != 2 or not W.size or b.shape != W.shape[1:] or W.shape[0] != (width or W.shape[0]):
             raise ValueError(f"params[{l}] has shapes {W.shape} and {b.shape}; want ({width or 'in'}, out) and (out,)")
         if not isinstance(params, Box) and not (finite(W) and finite(b)):  # in training the loss would show it
@@ -237,9 +236,12 @@ def number(name, value, wanted):
     return demand(isinstance(value, numbers.Real) and not isinstance(value, bool), name, value, wanted, error)
 
 
-def positive(name, value, dtype=np.float64):
+def positive(name, value, dtype=DOUBLE):
     """value as a Python float > 0 whose square is a number of dtype too; it leaves the dtype of arrays alone."""
-    wanted, (least, most) = "one finite number > 0, also squared in the dtype of x", LIMITS[np.dtype(dtype)]
+    least, most = LIMITS[dtype]
+    if type(value) is float and least < value < most:
+        return value
+    wanted = "one finite number > 0, also squared"
     value = number(name, value, wanted)
     return float(demand(least < value < most, name, value, wanted, ValueError))
 

@@ -19,7 +19,7 @@ Sources: Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2017, eq. 5.
 import math
 
 import numpy as np
-from autograd import make_vjp
+from autograd.core import make_vjp
 
 from .backprop import keep_memory
 from .checks import (
@@ -71,7 +71,7 @@ def adam_step(theta, g, m_1, m_2, k, rate):
 
 def value_and_gradient(loss, params, x, rng):
     """loss(params, x, rng), and its gradient in params as one vector (P,)."""
-    pullback, value = make_vjp(lambda params: loss_value(function("loss", loss)(params, x, rng)))(params)
+    pullback, value = make_vjp(lambda params: loss_value(function("loss", loss)(params, x, rng)), params)
     g = np.concatenate(leaves(pullback(np.ones_like(value))), axis=None)     # (P,)
     if not math.isfinite(np.vdot(g, g)):
         raise FloatingPointError(f"|gradient| is {np.abs(g).max():.3g}")

@@ -4,7 +4,7 @@
 
 A training step is the batch draw, the noise, the loss, its gradient, and Adam; a sampler's step moves 4,000
 chains on a 2-64-64-2 network (langevin) or a 3-128-128-128-2 one (annealed); all in float32. Each engine that
-is installed runs in a process of its own with one thread; the engines take turns, and the table gives the
+is installed runs in a process of its own, all on the same core; the engines take turns, and the table gives the
 median over the rounds in milliseconds and the ratio of medians. The floor is the step's matrix products alone,
 in NumPy. PyTorch takes derivatives in x by double backward (faster there than torch.func), the fused Adam, and
 samples in inference mode; JAX compiles a whole training step, its random numbers included, and scans a chain.
@@ -17,6 +17,8 @@ from pathlib import Path
 
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = "1"
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # JAX's scan takes a second core whatever it is told
 os.environ.pop("OPENBLAS_CORETYPE", None)  # every library picks its own kernels; this would bind NumPy's alone
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
