@@ -71,7 +71,7 @@ from autograd import grad
 from autograd.extend import Box, VJPNode, defjvp, defvjp, primitive
 from autograd.tracer import getval
 
-BLOCK = 2**16  # bytes of one layer's activations in a block of rows
+BLOCK = 2**17  # bytes of one layer's activations in a block of rows
 
 
 # OpenBLAS prefetches beyond what it has packed, which is slow until a large product has touched that memory once.

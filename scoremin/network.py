@@ -75,7 +75,8 @@ def sigmoid(y):
 @primitive
 def silu(y):
     """φ(y)."""
-    return y * sigmoid(y)                                                    # (NET.2)
+    with np.errstate(over="ignore"):
+        return y / (1 + np.exp(-y))                                          # (NET.2)
 
 
 def silu_slope(y):

@@ -5,9 +5,10 @@
 A training step is the batch draw, the noise, the loss, its gradient, and Adam; a sampler's step moves 4,000
 chains on a 2-64-64-2 network (langevin) or a 3-128-128-128-2 one (annealed); all in float32. Each engine that
 is installed runs in a process of its own, all on the same core; the engines take turns, and the table gives the
-median over the rounds in milliseconds and the ratio of medians. The floor is the step's matrix products alone,
-in NumPy. PyTorch takes derivatives in x by double backward (faster there than torch.func), the fused Adam, and
-samples in inference mode; JAX compiles a whole training step, its random numbers included, and scans a chain.
+median over the rounds in milliseconds and the ratio of medians. The floor is the matrix products and
+exponentials of a step alone, in NumPy. PyTorch takes derivatives in x by double backward (faster there than
+torch.func), the fused Adam, and samples in inference mode; JAX compiles a whole training step, its random numbers
+included, and scans a chain.
 """
 
 import os
@@ -185,21 +186,25 @@ def jax_sampler(jax, name, net, start):
 
 
 def floor_steps(name, N, h, d):
-    """The matrix products of one step: forward, back through W_3 and W_2, and into the weights."""
+    """The matrix products of one step, forward, back through W_3 and W_2, and into the weights, and the exponentials."""
+    from scoremin.backprop import keep_memory
+    keep_memory()
+    rng, x, params = start(name, h, d)
     if name in ("langevin", "annealed"):
-        rng, x, params = start(name, h, d)
-        rows = [rng.standard_normal((N, W.shape[0]), np.float32) for W, _ in params]
-        return lambda n: [[np.dot(a, W) for a, (W, _) in zip(rows, params)] for _ in range(n)] and None
-    rng, _, ((W_1, _), (W_2, _), (W_3, _)) = start(name, h, d)
-    x, a, s = (rng.standard_normal((N, W.shape[0]), np.float32) for W in (W_1, W_2, W_3.T))
-    layers = [(x, W_1), (a, W_2), (a, W_3), (s, W_3.T), (a, W_2.T), (x.T, a), (a.T, a), (a.T, s)]
-    trace = [(W_3, W_1), (a, W_2), (a, W_2.T), (a.T, a), (W_3.T, W_2), (W_2, W_1.T)]
+        block = [rng.standard_normal((N // 10, W.shape[0]), np.float32) for W, _ in params]  # in the cache
+        return lambda n: [([np.dot(a, W) for a, (W, _) in zip(block, params)], [np.exp(a) for a in block[1:]])
+                          for _ in range(10 * n)] and None
+    (W_1, _), (W_2, _), (W_3, _) = params
+    x, a, b, s = (rng.standard_normal((N, k), np.float32) for k in (len(W_1), h, h, W_3.shape[1]))
+    layers = [(x, W_1), (a, W_2), (a, W_3), (s, W_3.T), (a, W_2.T), (x.T, a), (a.T, b), (a.T, s)]
+    trace = [(W_3, W_1), (a, W_2), (a, W_2.T), (a.T, b), (W_3.T, W_2), (W_2, W_1.T)]
     products = layers * (2 if name in ("sliced", "energy") else 1) + trace * (name == "implicit")
 
     def run(n):
         for _ in range(n):
             for A, B in products:
                 np.dot(A, B)
+            np.exp(a), np.exp(b)
     return run
 
 
