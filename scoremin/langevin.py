@@ -56,19 +56,8 @@ Song & Ermon 2019, algorithm 1; Jolicoeur-Martineau et al. 2021 (denoise).
 """
 
 from .checks import (
-    chain_step,
-    descending,
-    flag,
-    function,
-    generator,
-    nonnegative,
-    points,
-    positive,
-    quiet,
-    unbroken,
-    untraced,
-    value_at,
-    whole,
+    chain_step, descending, flag, function, generator, nonnegative, points, positive, quiet, unbroken, untraced,
+    value_at, whole,
 )
 
 

@@ -49,17 +49,7 @@ from autograd.extend import defjvp, defvjp, primitive
 
 from .backprop import evaluate, in_blocks, mlp, mlp_gradient, mlp_jvp, mlp_trace, traced
 from .checks import (
-    float_type,
-    generator,
-    in_range,
-    like,
-    noise_levels,
-    parameters,
-    points,
-    positive,
-    quiet,
-    same_rows,
-    value_at,
+    float_type, generator, in_range, like, noise_levels, parameters, points, positive, quiet, same_rows, value_at,
     wholes,
 )
 from .derivatives import along, trace

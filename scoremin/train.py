@@ -23,17 +23,7 @@ from autograd.core import make_vjp
 
 from .backprop import keep_memory
 from .checks import (
-    described,
-    floats,
-    function,
-    generator,
-    iterator,
-    loss_value,
-    points,
-    positive,
-    training_failed,
-    untraced,
-    whole,
+    described, floats, function, generator, iterator, loss_value, points, positive, training_failed, untraced, whole,
 )
 
 

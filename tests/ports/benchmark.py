@@ -186,7 +186,7 @@ def jax_sampler(jax, name, net, start):
 
 
 def floor_steps(name, N, h, d):
-    """The matrix products of one step, forward, back through W_3 and W_2, and into the weights, and the exponentials."""
+    """The matrix products of one step, forward, back through W_3 and W_2, into the weights, and the exponentials."""
     from scoremin.backprop import keep_memory
     keep_memory()
     rng, x, params = start(name, h, d)
