@@ -238,11 +238,8 @@ def number(name, value, wanted):
 
 def positive(name, value, dtype=DOUBLE):
     """value as a Python float > 0 whose square is a number of dtype too; it leaves the dtype of arrays alone."""
-    least, most = LIMITS[dtype]
-    if type(value) is float and least < value < most:
-        return value
-    wanted = "one finite number > 0, also squared"
-    value = number(name, value, wanted)
+    wanted, (least, most) = "one finite number > 0, also squared", LIMITS[dtype]
+    value = value if type(value) is float else number(name, value, wanted)
     return float(demand(least < value < most, name, value, wanted, ValueError))
 
 

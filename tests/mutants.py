@@ -277,6 +277,7 @@ MUTANTS = [
         ("b + math.log(sigma) * W[-1]", "b + sigma * W[-1]", "σ for log σ at one level"),
         ("W / sigma, b / sigma", "W / sigma, b", "1/σ of the last bias at one level"),
         ("(sigma**2 + self.sigma_data**2)**0.5", "(sigma**2 + 1)**0.5", "σ_data at one level"),
+        ("return y / (1 + np.exp(-y))", "return y / (1 + np.exp(y))", "ς(−y) in the activation alone"),
         ("x = silu(np.dot(x, W) + b)", "x = silu(np.dot(x, W))", "no bias in hidden layers"),
         ('self.params, points("x", x, self.d))[:, 0]', 'self.params, points("x", x, self.d))', "an energy as a column"),
         ('with np.errstate(over="ignore"):  ', "with np.errstate():  ", "a warning far out"),
@@ -319,7 +320,7 @@ MUTANTS = [
          "steps run ahead of the progress"),
         ("(list if isinstance(params, list) else tuple)(", "tuple(", "lists of params made tuples"),
         ("losses.append(value)\n", "losses.append(value / 2)\n", "half of the losses"),
-        ("params, x, rng)))(params)", "params, x, np.random.default_rng(0))))(params)",
+        ("params, x, rng)), params)", "params, x, np.random.default_rng(0))), params)",
          "a generator of its own for the loss"),
         ("np.cumsum([np.size(a) for a in parts])[:-1]", "np.cumsum([np.size(a) for a in parts[::-1]])[:-1]",
          "arrays cut in another order"),
@@ -422,7 +423,7 @@ MUTANTS = [
         ("back = -params", "back = params", "sign of the plain energy score"),
     ]),
     ("scoremin/backprop.py", "test_derivatives::test_verbs_have_the_values_and_derivatives_of_their_formulas", [
-        ("np.sum(a) / a.size\n    if", "np.sum(a) / len(a)\n    if", "a mean over rows of a stack"),
+        ("a.sum() / a.size\n    if", "a.sum() / len(a)\n    if", "a mean over rows of a stack"),
         ("0.5 * np.einsum", "np.einsum", "the half of ½‖a‖²"),
         ("lambda g: g / a.size *", "lambda g: g *", "the gradient of a sum for that of a mean"),
         ("defvjp(half_square, lambda ans, a: lambda g: g[", "defvjp(half_square, lambda ans, a: lambda g: 2 * g[",
@@ -433,7 +434,7 @@ MUTANTS = [
         ("return anp.sum(g, axis=0) if g.ndim > a.ndim else g", "return g", "a cotangent not summed over probes"),
     ]),
     ("scoremin/backprop.py", "test_derivatives::test_verbs_keep_float32", [
-        ("g / a.size * anp.ones(a.shape, a.dtype)", "g / a.size * anp.ones(a.shape)", "a float64 gradient of a mean"),
+        ("g / a.size * np.ones(a.shape, a.dtype)", "g / a.size * np.ones(a.shape)", "a float64 gradient of a mean"),
     ]),
     ("scoremin/backprop.py", "test_derivatives::test_cast_changes_the_precision_and_its_gradient_comes_back", [
         ("lambda g: cast(g, a.dtype))", "lambda g: g)", "a cotangent in the other precision"),
@@ -486,7 +487,7 @@ MUTANTS = [
         ("or x.size == 0 or x.shape[1]", "or x.shape[1]", "no rows accepted"),
         ("a.shape != lead + x.shape", "a.shape[-1:] != x.shape[-1:]", "rows that broadcast"),
         ("((), (len(x),)):", "((), (len(x),), (1,)):", "one level in a list for all rows"),
-        ("if not (least < sigma.min() and sigma.max() < most)", "if not (least < sigma.max() < most)",
+        ("np.minimum.reduce(sigma", "np.maximum.reduce(sigma",
          "a level of 0 among others"),
         ("if not (steps < 0).all()", "if not (steps <= 0).all()", "equal levels in a list of them"),
         ("(upwards and (steps > 0).all())", "((steps > 0).all())", "ascending levels"),
