@@ -16,6 +16,7 @@ import math
 import numbers
 from contextlib import contextmanager
 from functools import wraps
+from inspect import signature
 
 import numpy as np
 from autograd.extend import Box
@@ -152,25 +153,35 @@ def parameters(params):
 # Values of functions.
 
 
-def value_at(f, x, *sigma, name="score", shape=None):
-    """f(x, *sigma), a float array of x's shape, or of the given one, in x's dtype. f sees x read-only.
-    The caller is quiet."""
+def ask(name, f, method, x, *more):
+    """f.method(x, *more) of checked arguments: a network's without its gates, a user's with read-only arrays."""
+    call = f if hasattr(f, "bare") else function(name, getattr(f, method, f))
+    net = getattr(call, "__self__", None) if hasattr(call, "bare") else None
+    if net is not None and net.d == x.shape[1] and float not in map(type, more):
+        return call.bare(net, x, *more)
+    if method == "__call__":
+        more = [a if type(a) is float else a[:, 0] for a in more]            # noise levels, (N,) to a user
     try:
-        s = function(name, f)(frozen(x), *map(frozen, sigma))
+        return call(*map(frozen, (x, *more)))
     except (TypeError, ValueError, AttributeError) as error:
         if "read-only" in str(error):
             raise ValueError(f"{name} writes into its argument; it must leave x as it is") from error
         if isinstance(x, Box) and "Box" in str(error):
             raise TypeError(f"{name} cannot be traced ({error}); write it with autograd.numpy, not numpy") from error
         raise
-    s = like(f"{name}(x)", s, x.shape if shape is None else shape, x.dtype)
-    return s if isinstance(s, Box) or not isinstance(x, Box) else constant(f, s, x, *sigma, name=name)
 
 
-def constant(f, s, x, *sigma, name):
+def value_at(f, x, *sigma, name="score", shape=None):
+    """f(x, *sigma), a float array of x's shape, or of the given one, in x's dtype; sigma one float or a column (N,1).
+    The caller is quiet."""
+    s = like(f"{name}(x)", ask(name, f, "__call__", x, *sigma), x.shape if shape is None else shape, x.dtype)
+    return s if isinstance(s, Box) or not isinstance(x, Box) else constant(name, f, s, x, *sigma)
+
+
+def constant(name, f, s, x, *sigma):
     """s, of which autograd sees no dependence on x, as a traced value, if s is flat there: constant or in steps."""
     beside = getval(x) + 1e-4 * (1 + np.abs(getval(x)))
-    moved = np.any(getval(f(beside, *sigma)) != getval(s), axis=-1)
+    moved = np.any(getval(ask(name, f, "__call__", beside, *sigma)) != getval(s), axis=-1)
     if np.mean(moved) > 0.5:
         raise TypeError(f"{name}(x) depends on x by operations autograd cannot see; write it with autograd.numpy")
     return s + (0 * x if s.ndim == x.ndim else 0 * x[:, 0])
@@ -214,14 +225,29 @@ def result(name, value):
 
 
 def in_range(f):
-    """f, whose value must be finite: inputs within range can have an answer that is not. It gives no warning.
-    A network that is trained is left to its loss, which sees the same."""
+    """f, whose value must be finite: inputs within range can have an answer that is not. It gives no warning."""
     @wraps(f)
     def checked(*args, **options):
-        if args and isinstance(getattr(args[0], "params", None), Box):
-            return f(*args, **options)
         with np.errstate(all="ignore"):
             return result(f.__qualname__.split(".<")[0], f(*args, **options))
+    return checked
+
+
+GATES = {"v": lambda v, x: same_rows("v", v, x, stacked=True), "sigma": lambda a, x: noise_levels("sigma", a, x)}
+
+
+def gated(method):
+    """A network's method behind the gates of x (N,d) and of v or sigma, its value in range; training is left to its
+    loss, which sees the same. What is checked already goes to the method itself, .bare."""
+    places = signature(method)
+
+    @wraps(method)
+    def checked(*args, **named):
+        net, x, *more = places.bind(*args, **named).args
+        x = points("x", x, net.d)
+        more = [GATES[name](a, x) for name, a in zip([*places.parameters][2:], more)]
+        return method(net, x, *more) if isinstance(net.params, Box) else in_range(method)(net, x, *more)
+    checked.bare = method
     return checked
 
 

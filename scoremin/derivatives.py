@@ -22,7 +22,7 @@ Plain numpy inside it hides operations from autograd; where that can be seen, Ty
 import autograd.numpy as np
 from autograd import make_jvp
 
-from .checks import frozen, function, like, pair, points, quiet, same_rows, value_at
+from .checks import ask, like, pair, points, quiet, same_rows, value_at
 
 
 def along(f, x, v):
@@ -37,7 +37,7 @@ def along(f, x, v):
 def tangent(score, x, v):
     """jvp, for x and v that are checked already."""
     if hasattr(score, "jvp"):
-        s, Jv = pair("score.jvp(x, v)", function("score.jvp", score.jvp)(frozen(x), frozen(v)))
+        s, Jv = pair("score.jvp(x, v)", ask("score.jvp", score, "jvp", x, v))
     else:
         s, Jv = along(lambda x: value_at(score, x), x, v)
     return like("score(x)", s, x.shape, x.dtype), like("score's Jv", Jv, v.shape, x.dtype)
@@ -56,7 +56,7 @@ def divergence(score, x):
     x = points("x", x)
     if not hasattr(score, "divergence"):
         return trace(score, x)
-    s, tr = pair("score.divergence(x)", function("score.divergence", score.divergence)(frozen(x)))
+    s, tr = pair("score.divergence(x)", ask("score.divergence", score, "divergence", x))
     return like("score(x)", s, x.shape, x.dtype), like("score's trace", tr, x.shape[:1], x.dtype)
 
 

@@ -50,7 +50,7 @@ def ncsn_loss(score, x, z, sigma):
     """½ E σ²‖s(x + σz, σ) + z/σ‖², a scalar. score(x, sigma) with sigma (N,), one level a row."""
     x = points("x", x)
     z, sigma = same_rows("z", z, x), noise_levels("sigma", sigma, x)         # (N,d) (N,1)
-    s = value_at(score, x + sigma * z, sigma[:, 0])                          # (N,d)
+    s = value_at(score, x + sigma * z, sigma)                                # (N,d)
     return mean(half_square(sigma * s + z))                                  # ()  (NCSN.4)
 
 

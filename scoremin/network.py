@@ -48,10 +48,7 @@ from autograd import elementwise_grad
 from autograd.extend import defjvp, defvjp, primitive
 
 from .backprop import evaluate, in_blocks, mlp, mlp_gradient, mlp_jvp, mlp_trace, traced
-from .checks import (
-    float_type, generator, in_range, like, noise_levels, parameters, points, positive, quiet, same_rows, value_at,
-    wholes,
-)
+from .checks import float_type, gated, generator, like, parameters, points, positive, quiet, value_at, wholes
 from .derivatives import along, trace
 
 
@@ -129,20 +126,18 @@ class MLP:
         if outputs != self.d:
             raise ValueError(f"params lead from {self.d} inputs to {outputs} outputs; a score wants as many")
 
-    @in_range
+    @gated
     def __call__(self, x):
-        return network(self.params, points("x", x, self.d))
+        return network(self.params, x)
 
-    @in_range
+    @gated
     def jvp(self, x, v):
         """s (N,d), and Jv like v, (N,d) or (M,N,d)."""
-        x = points("x", x, self.d)
-        return evaluate(plain_jvp, mlp_jvp, self.params, x, same_rows("v", v, x, stacked=True))
+        return evaluate(plain_jvp, mlp_jvp, self.params, x, v)
 
-    @in_range
+    @gated
     def divergence(self, x):
         """s (N,d), and tr ∂s/∂x (N,): in closed form for two hidden layers, else by d tangents."""
-        x = points("x", x, self.d)
         if len(self.params) == 3:
             tr, s = evaluate(plain_trace, mlp_trace, self.params, x)         # (N,) (N,d)  (ISM.13)
             return s, tr
@@ -161,10 +156,8 @@ class NoiseConditionalMLP:
         if inputs != self.d + 1:
             raise ValueError(f"params lead from {inputs} inputs to {self.d} outputs; want d + 1 inputs, d outputs")
 
-    @in_range
-    def __call__(self, x, sigma):
-        x = points("x", x, self.d)
-        sigma = noise_levels("sigma", sigma, x)                              # (N,1)
+    @gated
+    def __call__(self, x, sigma):                                            # (N,d) (N,1)
         scaled = x / np.sqrt(sigma**2 + self.sigma_data**2)                  # (N,d)
         return network(self.params, np.concatenate([scaled, np.log(sigma)], axis=1)) / sigma  # (N,d)  (NET.4)
 
@@ -185,14 +178,14 @@ class EnergyMLP:
         if outputs != 1:
             raise ValueError(f"params lead to {outputs} outputs; an energy wants 1")
 
-    @in_range
+    @gated
     def __call__(self, x):
-        return network(self.params, points("x", x, self.d))[:, 0]
+        return network(self.params, x)[:, 0]
 
-    @in_range
+    @gated
     def gradient(self, x):
         """∇E(x) (N,d)."""
-        return evaluate(plain_gradient, mlp_gradient, self.params, points("x", x, self.d))
+        return evaluate(plain_gradient, mlp_gradient, self.params, x)
 
 
 def energy_score(energy):
