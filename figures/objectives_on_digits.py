@@ -50,18 +50,11 @@ def divergence(score, x):
     return s, sum(J[j, :, j] for j in range(x.shape[1]))
 
 
-def kernel_target(x, data):
-    """kde_score(x, data, σ) by matrix products, whose cancellation is harmless for data of size 1 about 0."""
-    a = (x @ data.T - 0.5 * np.sum(data**2, axis=1)) / SIGMA**2              # (N,n) and a constant of the row
-    w = np.exp(a - a.max(axis=1, keepdims=True))
-    return (w @ data / w.sum(axis=1, keepdims=True) - x) / SIGMA**2
-
-
 def losses(data):
     """Each objective on a batch of clean points x and noise z, both (N,64); all but denoising see x + σz alone."""
     noisy = lambda x, z: x + SIGMA * z
     return {
-        "explicit": lambda s, x, z, rng: sm.explicit_loss(s, noisy(x, z), kernel_target(noisy(x, z), data)),
+        "explicit": lambda s, x, z, rng: sm.explicit_loss(s, noisy(x, z), c.kernel_score(noisy(x, z), data, SIGMA)),
         "ISM, 64 directions": lambda s, x, z, rng: sm.implicit_loss(by_directions(s), noisy(x, z)),
         "ISM, closed form": lambda s, x, z, rng: sm.implicit_loss(s, noisy(x, z)),
         "SSM": lambda s, x, z, rng: sm.sliced_loss(s, noisy(x, z), c.signs(rng, x)),
@@ -113,7 +106,7 @@ def measure(stream, budget, progress):
         variance={name: g.var(axis=0, ddof=1).sum(dtype=float) for name, (g, _) in noise.items()},
         ms={name: ms for name, (_, ms) in noise.items()},
         gaussian=noise_left(lambda x: x @ linear, held, z),
-        kernels=noise_left(lambda x: kernel_target(x, data), held, z))
+        kernels=noise_left(lambda x: c.kernel_score(x, data, SIGMA), held, z))
 
 
 def bars(ax, values, title, xlabel):
