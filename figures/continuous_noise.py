@@ -39,17 +39,11 @@ DIRECTIONS = np.stack([f(np.pi * np.arange(16) / 16) for f in (np.cos, np.sin)],
 
 # The scores.
 
-def loss(score, x, rng):
-    """The NCSN loss of each point under z and under −z, log σ stratified over its range."""
-    z = c.normal(rng, x)
-    return c.ncsn_of_both_signs(score, x, z, c.stratified_levels(rng, len(x), LOW, HIGH))
-
-
 def train(data, width, steps, rng, budget, progress, label):
     """A noise-conditional network of the data's scores from σ = LOW to HIGH."""
     params, spread = c.init(rng, 3, width, width, width, 2), float(np.sqrt(np.trace(np.cov(data.T)) / 2))
-    return c.train(loss, partial(sm.NoiseConditionalMLP, sigma_data=spread), params, data, rng, budget, progress,
-                   steps=steps, batch_size=128, learning_rate=1e-2, label=label)
+    return c.train(c.ncsn(c.stratified(LOW, HIGH)), partial(sm.NoiseConditionalMLP, sigma_data=spread), params, data,
+                   rng, budget, progress, steps=steps, batch_size=128, learning_rate=1e-2, label=label)
 
 
 def exact(x, sigma):

@@ -25,6 +25,7 @@ import scoremin as sm
 from scoremin.train import value_and_gradient
 
 from . import common as c
+from .cost_vs_dimension import by_directions
 from .digits import split
 
 SIGMA, SECONDS, BATCH = 0.3, [0.1, 0.4, 1.6], 128
@@ -32,22 +33,6 @@ SIGMA, SECONDS, BATCH = 0.3, [0.1, 0.4, 1.6], 128
 STEP_MS = {"explicit": 1.58, "ISM, 64 directions": 20.0, "ISM, closed form": 0.83, "SSM": 0.96, "SSM-VR": 0.92,
            "denoising": 0.56, "denoising, ±z": 0.87}
 COLORS = dict(zip(STEP_MS, [c.DARK, c.PURPLE, c.RED, c.SKY, c.BLUE, c.GREEN, c.ORANGE]))
-
-
-def by_directions(score):
-    """The score without its closed-form trace, so that its divergence takes a directional derivative a pixel."""
-    def plain(x):
-        return score(x)
-    plain.jvp = score.jvp
-    plain.divergence = lambda x: divergence(score, x)
-    return plain
-
-
-def divergence(score, x):
-    """(JVP.2) with all unit vectors at once."""
-    unit = np.broadcast_to(np.eye(x.shape[1], dtype=x.dtype)[:, None], (x.shape[1], *x.shape))  # (d,N,d)
-    s, J = score.jvp(x, unit)
-    return s, sum(J[j, :, j] for j in range(x.shape[1]))
 
 
 def losses(data):
