@@ -10,9 +10,9 @@ and is shown at its finest.
 
 Source: Hyvärinen 2005 (explicit, implicit); Song et al. 2019 (SSM, SSM-VR); Pang et al. 2020 (finite
 differences); Vincent 2011 (denoising); Song & Ermon 2019 (NCSN).
-Settings: 2-64-64-2 network (NCSN: 3-64-64-2), 2,000 Adam steps of 256, rate 0.003, on 200,000 points; kernel estimate from
-5,000 of them, h = 0.3, fitted at those points, each left out of its own; NCSN with σ from 3 to 0.3; one
-random probe of signs, finite differences at radius 0.005. A value of the network is one pass, a value with a
+Settings: 2-64-64-2 network (NCSN: 3-64-64-2), 2,000 Adam steps of 256, rate 0.003, on 200,000 points; kernel
+estimate from 5,000 of them, h = 0.3, fitted at those points, each left out of its own; NCSN with σ from 3 to 0.3;
+one random probe of signs, finite differences at radius 0.005. A value of the network is one pass, a value with a
 derivative two. Relative errors, here and in the other figures, are mean squares (MET.1).
 """
 
