@@ -12,7 +12,7 @@ some of the samples from the network that were measured, the flow from σ_max = 
 calls each.
 
 Source: Song et al. 2021; Karras et al. 2022 (Heun); Lu et al. 2022 (DPM-Solver++); equations SDE.8 to SDE.19.
-Settings: 3-128-128-128-2 network, for the two other sets 3-64-64-64-2; 200,000 points, 4,000 (2,000) Adam steps of
+Settings: 3-96-96-96-2 network, for the two other sets 3-64-64-64-2; 200,000 points, 4,000 (3,000) Adam steps of
 256 rows, rate 0.01: 128 points, each under z and −z, log σ uniform and stratified over [0.01, 10]; exact score:
 90/√h nodes along the spiral, h = √(0.05² + σ²). Distances: means of 4 clouds of 1,000 points, each to 4 fresh real
 ones, over the mean of 200 real ones. Levels geometric for DPM-Solver and annealed dynamics, for the others uniform
@@ -162,7 +162,7 @@ def wide(data, n, rng, moments=True):
 def measure(stream, budget, progress):
     rng, n = stream(), CLOUDS * c.scaled(1000, budget, 20)
     data, pairs = sm.swiss_roll(rng, c.scaled(200_000, budget, 100)), c.scaled(200, budget)
-    score = train(data, 128, 4_000, rng, budget, progress, "training, swiss roll")
+    score = train(data, 96, 4_000, rng, budget, progress, "training, swiss roll")
     real = [distance(sm.swiss_roll(rng, n), sm.swiss_roll, rng) for _ in progress(range(pairs), "real to real")]
     floor, start = np.mean(real), wide(data, n, rng)
     over_real = lambda x: distance(x, sm.swiss_roll, rng) / floor
@@ -180,7 +180,7 @@ def measure(stream, budget, progress):
 def other(real, rng, budget, progress):
     """Another set in ten calls: a cloud, its distance over real to real, and the largest of real samples'."""
     n, data = CLOUDS * c.scaled(1000, budget, 20), real(rng, c.scaled(200_000, budget, 100))
-    score = train(data, 64, 2_000, rng, budget, progress, f"training, {real.__name__}")
+    score = train(data, 64, 3_000, rng, budget, progress, f"training, {real.__name__}")
     x = dpm(score, 10, wide(data, n, rng), rng)
     all_real = [distance(real(rng, n), real, rng) for _ in range(c.scaled(100, budget))]
     return SimpleNamespace(x=x, ratio=distance(x, real, rng) / np.mean(all_real),
