@@ -93,14 +93,17 @@ implicit = lambda score, x, rng: sm.implicit_loss(score, x)
 sliced_vr = lambda score, x, rng: sm.sliced_vr_loss(score, x, signs(rng, x))
 
 
-def ncsn_of_both_signs(score, x, z, sigma):
-    """The NCSN loss of each point under z and under −z at its level: what the two targets pull at random cancels."""
-    return sm.ncsn_loss(score, np.concatenate([x, x]), np.concatenate([z, -z]), np.concatenate([sigma, sigma]))
+def ncsn(levels):
+    """The NCSN loss of each point under z and under −z, whose pulls at random cancel, at one of levels(rng, n) (n,)."""
+    def loss(score, x, rng):
+        z, sigma = normal(rng, x), levels(rng, len(x))
+        return sm.ncsn_loss(score, np.concatenate([x, x]), np.concatenate([z, -z]), np.concatenate([sigma, sigma]))
+    return loss
 
 
-def stratified_levels(rng, n, low, high):
-    """n noise levels with log σ uniform over the range, one in each of n equal parts of it."""
-    return low * (high / low)**((np.arange(n) + rng.random(n)) / n)
+def stratified(low, high):
+    """For ncsn: levels with log σ uniform over the range, one in each of n equal parts of it."""
+    return lambda rng, n: low * (high / low)**((np.arange(n) + rng.random(n)) / n)
 
 
 def relu_energy(params):
@@ -117,6 +120,15 @@ def relu_energy(params):
 def error(score, target, x):
     """‖s − target‖ at each x, (N,)."""
     return np.linalg.norm(score(x) - target(x), axis=1)
+
+
+def kernel_score(x, data, h):
+    """kde_score by matrix products, whose cancellation is harmless for data of size 1 about 0."""
+    def block(x):
+        a = (x @ data.T - 0.5 * np.sum(data**2, axis=1)) / h**2              # (B,n) and a constant of the row
+        w = np.exp(a - a.max(axis=1, keepdims=True))
+        return (w @ data / w.sum(axis=1, keepdims=True) - x) / h**2
+    return np.concatenate([block(x[i:i + 256]) for i in range(0, len(x), 256)])
 
 
 def canvas(rows, columns, height, **options):
@@ -200,21 +212,20 @@ def draw_scores(axes, scores, box=5, n=101):
 
 def passes(loss, score):
     """Network passes of loss(score): one for a value of the score, one more for each tangent or a trace."""
-    count = 0
+    made = []
 
-    def counting(method, more):
+    def counting(method, cost):
         def counted(*args):
-            nonlocal count
-            count += 1 + more(*args)
+            made.append(cost(*args))
             return method(*args)
         return counted
 
-    counted = counting(score, lambda *args: 0)
-    extra = {"jvp": lambda x, v: len(v) if v.ndim == 3 else 1, "divergence": lambda x: 1}
-    for name in extra.keys() & set(dir(score)):
-        setattr(counted, name, counting(getattr(score, name), extra[name]))
+    counted = counting(score, lambda *args: 1)
+    costs = {"jvp": lambda x, v: 1 + (len(v) if v.ndim == 3 else 1), "divergence": lambda x: 2}
+    for name in costs.keys() & set(dir(score)):
+        setattr(counted, name, counting(getattr(score, name), costs[name]))
     loss(counted)
-    return count
+    return sum(made)
 
 
 def distance_to_real(x, real, rng):

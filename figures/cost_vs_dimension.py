@@ -33,7 +33,7 @@ STYLE = {EXACT: (c.ORANGE, "s", 4), CLOSED: (c.PURPLE, "D", 7), "sliced": (c.GRE
 
 
 def by_directions(score):
-    """The same score function, but one that does not know its own divergence."""
+    """The same score function, but one that does not know its own divergence: d directional derivatives make it."""
     other = lambda x: score(x)
     other.jvp = score.jvp
     return other

@@ -9,7 +9,7 @@ e^−2 of its maximum.
 
 Source: Vincent 2011; Wang et al. 2020 (control variate); equations DSM.12 and DSM.13 of scoremin/denoising.py.
 Settings: 2-64-64-2 networks, 2,000 Adam steps of 256 at each σ. Variance: sum over all weights of the network
-trained at σ = 0.3, 300 batches of 64, the same for all σ.
+trained at σ = 0.3, 150 batches of 64, the same for all σ.
 """
 
 from functools import partial
@@ -67,7 +67,7 @@ def measure(stream, budget, progress):
     data = c.MIXTURE.sample(rng, c.scaled(200_000, budget))
     scores = [train(sigma, data, rng, budget, progress) for sigma in SIGMAS]
     clean, noisy, bias = errors(scores, rng, c.scaled(20_000, budget))
-    plain, controlled, limit = noise_of_gradient(scores[3].params, rng, c.scaled(300, budget), progress)
+    plain, controlled, limit = noise_of_gradient(scores[3].params, rng, c.scaled(150, budget), progress)
     return SimpleNamespace(scores=scores, clean=clean, noisy=noisy, bias=bias, plain=plain, controlled=controlled,
                            limit=limit)
 

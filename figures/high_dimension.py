@@ -74,7 +74,7 @@ def at(k, data, noisy, z, rng, budget, progress):
     loss = lambda score, x, rng: sm.denoising_loss(score, x, c.normal(rng, x), SIGMA)
     network = c.train(loss, sm.MLP, c.init(rng, k, 128, 128, k), data, rng, budget, progress, steps=2500,
                       label=f"k = {k}", batch_size=128, learning_rate=3e-3)
-    kernel = [noise_left(lambda x, h=h: sm.kde_score(x, data, h), noisy, z) for h in BANDWIDTHS]
+    kernel = [noise_left(lambda x, h=h: c.kernel_score(x, data, h), noisy, z) for h in BANDWIDTHS]
     best = np.argmin([np.mean(left) for left in kernel])
     return {"h = σ": kernel[0], "best h": kernel[best], "network": noise_left(network, noisy, z), "score": network,
             "h": BANDWIDTHS[best], "kernels": np.mean(kernels_in_use(noisy, data, SIGMA))}
@@ -85,7 +85,7 @@ def pictures(held, noisy, variances, data, last, axes, mean):
     x, held = noisy[:N_SHOWN], held[:N_SHOWN]
     denoised = lambda score: sm.tweedie(score, x, SIGMA)
     rows = {"clean": held, "noisy": x, "Gaussian": denoised(lambda x: -x / (variances + SIGMA**2)),
-            "kernels, h = σ": denoised(lambda x: sm.kde_score(x, data, SIGMA)), "network": denoised(last["score"])}
+            "kernels, h = σ": denoised(lambda x: c.kernel_score(x, data, SIGMA)), "network": denoised(last["score"])}
     return {title: 8 * (x @ axes.T + mean + 1) for title, x in rows.items()}
 
 

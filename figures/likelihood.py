@@ -33,12 +33,6 @@ def levels(steps):
     return 0.5 * np.sinh(np.linspace(np.arcsinh(HIGH / 0.5), np.arcsinh(LOW / 0.5), steps + 1))
 
 
-def loss(score, x, rng):
-    """The NCSN loss of each point under z and under −z, log σ stratified over its range."""
-    z = c.normal(rng, x)
-    return c.ncsn_of_both_signs(score, x, z, c.stratified_levels(rng, len(x), LOW, HIGH))
-
-
 def exact(x, sigma):
     """The score of the mixture under noise."""
     return c.MIXTURE.smoothed(sigma).score(x)
@@ -52,8 +46,9 @@ def gaussian(data):
 def measure(stream, budget, progress):
     rng = stream()
     data, x = c.MIXTURE.sample(rng, c.scaled(200_000, budget, 100)), c.MIXTURE.sample(rng, c.scaled(500, budget, 20))
-    score = c.train(loss, partial(sm.NoiseConditionalMLP, sigma_data=2.2), c.init(rng, 3, 128, 128, 2), data, rng,
-                    budget, progress, steps=8_000, batch_size=128, learning_rate=2e-2)
+    score = c.train(c.ncsn(c.stratified(LOW, HIGH)), partial(sm.NoiseConditionalMLP, sigma_data=2.2),
+                    c.init(rng, 3, 128, 128, 2), data, rng, budget, progress, steps=8_000, batch_size=128,
+                    learning_rate=2e-2)
     sample, cells = c.MIXTURE.sample(rng, c.scaled(2000, budget, 20)), c.scaled(CELLS, budget**0.5, 11)
     learned = lambda x: sm.log_likelihood(score, x.astype(np.float32), levels(20), gaussian(data))
     truth, prior = c.MIXTURE.smoothed(LOW).log_density, c.MIXTURE.smoothed(HIGH).log_density

@@ -25,6 +25,7 @@ import scoremin as sm
 from scoremin.train import value_and_gradient
 
 from . import common as c
+from .cost_vs_dimension import by_directions
 from .digits import split
 
 SIGMA, SECONDS, BATCH = 0.3, [0.1, 0.4, 1.6], 128
@@ -34,34 +35,11 @@ STEP_MS = {"explicit": 1.58, "ISM, 64 directions": 20.0, "ISM, closed form": 0.8
 COLORS = dict(zip(STEP_MS, [c.DARK, c.PURPLE, c.RED, c.SKY, c.BLUE, c.GREEN, c.ORANGE]))
 
 
-def by_directions(score):
-    """The score without its closed-form trace, so that its divergence takes a directional derivative a pixel."""
-    def plain(x):
-        return score(x)
-    plain.jvp = score.jvp
-    plain.divergence = lambda x: divergence(score, x)
-    return plain
-
-
-def divergence(score, x):
-    """(JVP.2) with all unit vectors at once."""
-    unit = np.broadcast_to(np.eye(x.shape[1], dtype=x.dtype)[:, None], (x.shape[1], *x.shape))  # (d,N,d)
-    s, J = score.jvp(x, unit)
-    return s, sum(J[j, :, j] for j in range(x.shape[1]))
-
-
-def kernel_target(x, data):
-    """kde_score(x, data, σ) by matrix products, whose cancellation is harmless for data of size 1 about 0."""
-    a = (x @ data.T - 0.5 * np.sum(data**2, axis=1)) / SIGMA**2              # (N,n) and a constant of the row
-    w = np.exp(a - a.max(axis=1, keepdims=True))
-    return (w @ data / w.sum(axis=1, keepdims=True) - x) / SIGMA**2
-
-
 def losses(data):
     """Each objective on a batch of clean points x and noise z, both (N,64); all but denoising see x + σz alone."""
     noisy = lambda x, z: x + SIGMA * z
     return {
-        "explicit": lambda s, x, z, rng: sm.explicit_loss(s, noisy(x, z), kernel_target(noisy(x, z), data)),
+        "explicit": lambda s, x, z, rng: sm.explicit_loss(s, noisy(x, z), c.kernel_score(noisy(x, z), data, SIGMA)),
         "ISM, 64 directions": lambda s, x, z, rng: sm.implicit_loss(by_directions(s), noisy(x, z)),
         "ISM, closed form": lambda s, x, z, rng: sm.implicit_loss(s, noisy(x, z)),
         "SSM": lambda s, x, z, rng: sm.sliced_loss(s, noisy(x, z), c.signs(rng, x)),
@@ -113,7 +91,7 @@ def measure(stream, budget, progress):
         variance={name: g.var(axis=0, ddof=1).sum(dtype=float) for name, (g, _) in noise.items()},
         ms={name: ms for name, (_, ms) in noise.items()},
         gaussian=noise_left(lambda x: x @ linear, held, z),
-        kernels=noise_left(lambda x: kernel_target(x, data), held, z))
+        kernels=noise_left(lambda x: c.kernel_score(x, data, SIGMA), held, z))
 
 
 def bars(ax, values, title, xlabel):
