@@ -8,8 +8,7 @@ ten to twenty with the network's; the other methods are two to ten times as far 
 to fifty, and in a hundred calls all are about as good. The flow never corrects its start. Where σ_max is too
 small the law at the top is not N(0, σ_max² I), and the flow carries the difference down; annealed dynamics,
 which forgets, does not mind. A start with the mean and covariance of the data mends most of it (SDE.4). Below,
-some of the samples from the network that were measured, the flow from σ_max = 0.5, and two other sets in ten
-calls each.
+samples from the network by number of calls, the flow from σ_max = 0.5, and two other sets in ten calls each.
 
 Source: Song et al. 2021; Karras et al. 2022 (Heun); Lu et al. 2022 (DPM-Solver++); equations SDE.8 to SDE.19.
 Settings: 3-96-96-96-2 network, for the two other sets 3-64-64-64-2; 200,000 points, 4,000 (3,000) Adam steps of
@@ -171,7 +170,9 @@ def measure(stream, budget, progress):
     curves = {name: [[over_real(x) for x in samples] for samples in both] for name, both in drawn.items()}
     flows = [[dpm(exact, 20, wide(data, n, rng, moments), rng, high) for high in SIGMA_MAX]
              for moments in (True, False)]
-    samples = {(name, k): drawn[name][0][CALLS.index(k)] for name in SHOWN for k in (10, 50, 100)}
+    few, many = wide(data, c.scaled(1000, budget, 20), rng), c.scaled(1000, budget, 100)
+    samples = {(name, k): drawn[name][0][CALLS.index(k)] if k in CALLS else SAMPLERS[name](score, k, few, rng)
+               for name in SHOWN for k in progress([10, 50, many], name)}
     others = {name: other(real, rng, budget, progress) for name, real in OTHERS.items()}
     return SimpleNamespace(real=np.array(real) / floor, curves=curves, samples=samples, others=others,
                            flows=[[over_real(x) for x in several] for several in flows], narrow=flows[1][0])
@@ -211,7 +212,7 @@ def draw_narrow(ax, m):
 
 def draw_cloud(ax, x, title, color, box=BOX):
     c.plane(ax, title, box, labels=False)
-    c.draw_points(ax, x[:2000], color, size=0.9, alpha=0.6)
+    c.draw_points(ax, x[:1000], color, size=1.4, alpha=0.6)
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set(visible=True, color=c.GREY)
 
