@@ -479,8 +479,9 @@ def test_interrupt_while_the_workers_start(copy, tmp_path):
 
 @POSIX
 def test_workers_do_not_hear_signals_at_any_moment(copy, tmp_path):
-    """Ctrl-C, hang-up and SIGTERM at the workers, again and again from their first moment: the figures are drawn."""
-    process = start(copy, "--jobs", 2, "--only", "good", "other", "steps", "--out", tmp_path)
+    """Ctrl-C, hang-up and SIGTERM at all that the run starts, again and again from the first moment: every figure is
+    drawn, those of the first workers and the timed one of a later worker, and no helper has to be started anew."""
+    process = start(copy, "--jobs", 2, "--only", "good", "other", "steps", "clock", "--out", tmp_path)
     while process.poll() is None:
         table = subprocess.run(["ps", "-A", "-o", "ppid=,pid="], capture_output=True, text=True, check=True).stdout
         for parent, child in map(str.split, table.splitlines()):
@@ -488,8 +489,8 @@ def test_workers_do_not_hear_signals_at_any_moment(copy, tmp_path):
                 with suppress(ProcessLookupError):
                     os.kill(int(child), number)
     status, _, said = finish(process)
-    assert (status, "Traceback" in said) == (0, False)
-    assert list(results(tmp_path)) == ["good", "other", "steps"]
+    assert (status, "Traceback" in said, "resource_tracker" in said) == (0, False, False), said
+    assert list(results(tmp_path)) == ["good", "other", "steps", "clock"]
 
 
 @POSIX
