@@ -33,6 +33,7 @@ import json
 import math
 import sys
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 
 VECTORS = Path(__file__).resolve().parent / "vectors"
@@ -44,10 +45,16 @@ def matches(id, pattern):
     return fnmatchcase(id, pattern) if set("*?[") & set(pattern) else id.startswith(pattern)
 
 
+@cache
+def every_case():
+    """The cases of all chapters, read once."""
+    return [case for path in sorted(VECTORS.glob("*.json"))
+            for case in json.loads(path.read_text(encoding="utf-8"))["cases"]]
+
+
 def load(only=("",), skip=()):
     """The cases whose id matches one of only and none of skip; ValueError for a pattern that matches no case."""
-    cases = [case for path in sorted(VECTORS.glob("*.json"))
-             for case in json.loads(path.read_text(encoding="utf-8"))["cases"]]
+    cases = every_case()
     for pattern in (*only, *skip):
         if not any(matches(case["id"], pattern) for case in cases):
             raise ValueError(f"no case has an id like {pattern!r}")

@@ -679,7 +679,10 @@ MUTANTS = [
         ("self.total.update()", "pass", "a total that does not count"),
     ]),
     ("run_all.py", "test_run_all::test_workers_do_not_hear_signals_at_any_moment", [
-        ("signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)", "pass", "workers deaf to signals a moment late"),
+        ("    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)\n    yield", "    yield",
+         "workers deaf to signals a moment late"),
+        ("    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)\n    resource", "    resource",
+         "a resource tracker that dies of a hang-up"),
         ("resource_tracker.ensure_running()", "pass", "a late resource tracker lets signals through"),
     ]),
     ("run_all.py", "test_run_all::test_run_writes_pictures_results_times_and_gallery_and_nothing_else", [

@@ -2,6 +2,8 @@
 
 The cases are those of the table in objectives.py."""
 
+from functools import cache
+
 import autograd.numpy as np
 import pytest
 from autograd import grad, make_jvp, make_vjp, value_and_grad
@@ -174,12 +176,24 @@ SECOND = {
 }
 
 
+SAME = {"forward over reverse in θ": "reverse over reverse in θ",
+        "reverse over forward in θ": "reverse over reverse in θ",
+        "forward over reverse in x": "reverse over reverse in x"}  # a Hessian is symmetric
+
+
+@cache
+def plain_second(objective, network, which):
+    """A second derivative of the loss on the plain network, made in one way for all ways."""
+    _, plain, params, inputs = losses(objective, network)
+    return SECOND[which](plain, params, *inputs)
+
+
 @pytest.mark.parametrize("which", SECOND)
 @pytest.mark.parametrize("objective, network", DEEP, ids=[", ".join(case) for case in DEEP])
 def test_second_derivatives_equal_plain_autograd(objective, network, which):
     """In θ, in x, in both and in a factor λ, forwards and in reverse: to 1e-10 of the largest entry."""
-    loss, plain, params, inputs = losses(objective, network)
-    assert_close(SECOND[which](loss, params, *inputs), SECOND[which](plain, params, *inputs), 1e-10)
+    loss, _, params, inputs = losses(objective, network)
+    assert_close(SECOND[which](loss, params, *inputs), plain_second(objective, network, SAME.get(which, which)), 1e-10)
 
 
 @walk

@@ -42,7 +42,7 @@ def test_the_recipe_samples_awkward_data(draw):
     and an energy distance far below that of the Gaussian with these moments, unless the data are that Gaussian."""
     rng = np.random.default_rng(0)
     data = draw(rng, 20_000)
-    new = block("sampler")["sampler"](data, np.random.default_rng(1), steps=1500)(2000)
+    new = block("sampler")["sampler"](data, np.random.default_rng(1), steps=700)(2000)
     shift, scale = data.mean(axis=0), data.std(axis=0)
     assert np.abs((new.mean(axis=0) - shift) / scale).max() < 0.1
     assert np.abs(new.std(axis=0) / scale - 1).max() < 0.1

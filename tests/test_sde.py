@@ -133,13 +133,13 @@ def test_euler_maruyama_step_and_its_exactness_for_a_constant_score():
 
 
 def test_reverse_sde_has_the_variance_of_the_recursion_and_converges_at_order_one():
-    """(SDE.11) 200,000 chains within 5 sigma of the recursion, whose limit is c² + σ_min² at order 1."""
-    rng, n = np.random.default_rng(1), 200_000
+    """(SDE.11) 50,000 chains within 5 sigma of the recursion, whose limit is c² + σ_min² at order 1."""
+    rng, n = np.random.default_rng(1), 50_000
     x = np.sqrt(SPREAD**2 + SIGMAS[0]**2) * rng.standard_normal((n, 1))
     predicted = variance_after([euler_maruyama(gaussian, *pair) for pair in pairwise(SIGMAS)], SPREAD**2 + 16)
     assert abs(np.var(reverse_sde(gaussian, x, SIGMAS, rng)) / predicted - 1) < 5 * np.sqrt(2 / n)
     errors = []
-    for k in (100, 200, 400, 800):
+    for k in (100, 200, 400):
         steps = [euler_maruyama(gaussian, *pair) for pair in pairwise(geometric_sigmas(4.0, 0.1, k + 1))]
         errors.append(abs(variance_after(steps, SPREAD**2 + 16) - SPREAD**2 - 0.01))
     np.testing.assert_allclose(order(errors), 1, atol=0.05)
@@ -266,7 +266,7 @@ def test_divergence_is_the_rate_of_the_log_density_along_the_flow():
 
 def test_likelihood_of_the_mixture_from_its_exact_score():
     """(SDE.21) (SDE.22) σ from 10 to .01: order 4 in the steps, 1e-6 nats at 80."""
-    x = MIXTURE.sample(np.random.default_rng(3), 200)
+    x = MIXTURE.sample(np.random.default_rng(3), 50)
     exact, prior = MIXTURE.smoothed(0.01).log_density(x), MIXTURE.smoothed(10.0).log_density
     errors = [np.abs(log_likelihood(mixture, x, asinh_grid(10.0, 0.01, k), prior) - exact).mean() for k in (20, 40, 80)]
     assert (order(errors) > 3.5).all() and errors[-1] < 1e-6
@@ -314,12 +314,12 @@ def test_the_step_named_is_the_one_that_failed():
 def test_mistaken_reverse_process_freezes_at_small_noise():
     """(SDE.25) dx = s dt + √(2σ) dw: held at a level its variance is σ(c² + σ²), 1/σ times too small; run from
     t = 1 to 0 along (SDE.3) it misses the data's variance by more than half, where reverse_sde is within 5 %."""
-    dt, sigma, c = 1e-4, 0.05, 1.0
-    held = variance_after([(1 - dt / (c**2 + sigma**2), 2 * sigma * dt)] * 100_000, 1.0)
+    dt, sigma, c = 1e-3, 0.05, 1.0                                           # Euler's variance is dt/2 too large
+    held = variance_after([(1 - dt / (c**2 + sigma**2), 2 * sigma * dt)] * 10_000, 1.0)
     assert abs(held / (sigma * (c**2 + sigma**2)) - 1) < 1e-3
-    levels = geometric_sigmas(10.0, 0.01, 2001)
+    levels = geometric_sigmas(10.0, 0.01, 501)
     start, wanted = c**2 + 100, c**2 + 1e-4
-    wrong = variance_after([(1 - 1 / 2000 / (c**2 + s**2), 2 * s / 2000) for s in levels[:-1]], start)
+    wrong = variance_after([(1 - 1 / 500 / (c**2 + s**2), 2 * s / 500) for s in levels[:-1]], start)
     scores = lambda x, sigma: -x / (c**2 + sigma**2)
     right = variance_after([euler_maruyama(scores, *pair) for pair in pairwise(levels)], start)
     assert abs(wrong / wanted - 1) > 0.5 and abs(right / wanted - 1) < 0.05
