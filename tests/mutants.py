@@ -728,8 +728,8 @@ MUTANTS = [
         ('metadata={"Software": None}', "metadata={}", "the software's version in the picture's bytes"),
     ]),
     ("figures/common.py", "test_run_all::test_passes_count_values_tangents_and_traces", [
-        ("1 + more(*args)", "1", "passes of tangents not counted"),
-        ('"divergence": lambda x: 1}', '"divergence": lambda x: 0}', "passes of traces not counted"),
+        ("1 + (len(v) if v.ndim == 3 else 1)", "1", "passes of tangents not counted"),
+        ('"divergence": lambda x: 2}', '"divergence": lambda x: 1}', "passes of traces not counted"),
     ]),
     ("figures/common.py", "test_run_all::test_ticker_advances_a_bar_of_n_steps_and_no_further", [
         ("next(bar, None)", "list(bar)", "a bar full at once"),
