@@ -211,8 +211,9 @@ def draw_narrow(ax, m):
 
 
 def draw_cloud(ax, x, title, color, box=BOX):
-    c.plane(ax, title, box, labels=False)
-    c.draw_points(ax, x[:1000], color, size=1.4, alpha=0.6)
+    c.plane(ax, "", box, labels=False)
+    ax.set_title(title, fontsize=8)
+    c.draw_points(ax, x, color, size=1.4, alpha=0.6)
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set(visible=True, color=c.GREY)
 
@@ -227,10 +228,10 @@ def draw(m):
     above[0].legend(loc="upper right", fontsize=7, labelspacing=0.3)
     clouds = [*middle, *below]
     for ax, ((name, calls), x) in zip(clouds, m.samples.items()):
-        draw_cloud(ax, x, f"{name},\n{calls} calls", SHOWN[name])
-    draw_cloud(clouds[9], m.narrow, "flow from $\\sigma_{\\max}=0.5$,\nexact score", c.RED)
+        draw_cloud(ax, x[:1000], f"{name},\n{calls} calls", SHOWN[name])
+    draw_cloud(clouds[9], m.narrow[:1000], "flow from $\\sigma_{\\max}=0.5$,\nexact score", c.RED)
     for ax, (name, o) in zip(clouds[10:], m.others.items()):
-        draw_cloud(ax, o.x, f"{name},\n10 calls", c.SKY, 2.4)
+        draw_cloud(ax, o.x[:2000], f"{name},\n10 calls", c.SKY, 2.4)
     return fig
 
 

@@ -91,12 +91,12 @@ def draw(m):
 
 
 def draw_errors(ax, steps, errors):
-    ax.plot(steps, errors, "o-", color=c.BLUE, label="largest of 500 points")
+    ax.plot(steps, errors, "o-", color=c.BLUE, label="largest of 500")
     ax.plot(steps, errors[-1] * (steps[-1] / np.array(steps))**4, ":", color=c.GREY, label="order 4")
     ax.set(title="error with the exact score", xlabel="steps", ylabel="nats", xscale="log", yscale="log",
            xticks=steps, xticklabels=steps)
     ax.minorticks_off()
-    ax.legend(loc="lower left")
+    ax.legend(loc="lower left", handlelength=1.2)
 
 
 def claims(m):
