@@ -139,7 +139,9 @@ def parameters(params):
         layer = getval(layer)
         if not isinstance(layer, (list, tuple)) or len(layer) != 2:
             raise TypeError(f"params[{l}] is {described(layer)}; want (W (in, out), b (out,))")
-        W, b = getval(layer[0]), getval(layer[1])
+        W, b = layer
+        if isinstance(W, Box) or isinstance(b, Box):
+            W, b = getval(W), getval(b)
         if not (type(W) in ARRAYS and type(b) in ARRAYS and W.dtype in LIMITS and b.dtype in LIMITS):
             raise TypeError(f"params[{l}] holds {described(W)} and {described(b)}; want arrays of float32 or float64")
         if W.ndim != 2 or not W.size or b.shape != W.shape[1:] or W.shape[0] != (width or W.shape[0]):
@@ -155,14 +157,14 @@ def parameters(params):
 
 def ask(name, f, method, x, *more):
     """f.method(x, *more) of checked arguments: a network's without its gates, a user's with read-only arrays."""
-    call = f if hasattr(f, "bare") else function(name, getattr(f, method, f))
+    call = f if hasattr(f, "bare") else getattr(f, method, f)
     net = getattr(call, "__self__", None) if hasattr(call, "bare") else None
     if net is not None and net.d == x.shape[1] and float not in map(type, more):
         return call.bare(net, x, *more)
     if method == "__call__":
         more = [a if type(a) is float else a[:, 0] for a in more]            # noise levels, (N,) to a user
     try:
-        return call(*map(frozen, (x, *more)))
+        return function(name, call)(*map(frozen, (x, *more)))
     except (TypeError, ValueError, AttributeError) as error:
         if "read-only" in str(error):
             raise ValueError(f"{name} writes into its argument; it must leave x as it is") from error

@@ -493,7 +493,7 @@ MUTANTS = [
         ("b.shape != W.shape[1:]", "b.size not in (1, W.shape[1])", "a bias that broadcasts"),
         ("or W.shape[0] != (width or W.shape[0])", "", "layers that do not fit"),
         ("(finite(W) and finite(b))", "finite(W)", "NaN in a bias"),
-        ("call(*map(frozen, (x, *more)))", "call(x, *map(frozen, more))", "a score that writes into x"),
+        ("(*map(frozen, (x, *more)))", "(x, *map(frozen, more))", "a score that writes into x"),
         ("net.d == x.shape[1] and", "", "a network asked for points of another width"),
         (" and float not in map(type, more)", "", "one level, unchecked, for a network"),
         ('if method == "__call__":', "if False:", "a column of levels for a user's score"),
@@ -514,7 +514,7 @@ MUTANTS = [
     ("scoremin/checks.py", "test_bad_input::test_huge_numbers_are_finite_and_arguments_of_a_score_stay_as_they_are", [
         ("np.vdot(a, a)) or bool(np.isfinite(a).all())", "np.vdot(a, a))",
          "finite numbers without a finite square refused"),
-        ("call(*map(frozen, (x, *more)))", "call(frozen(x), *more)", "a score that writes into sigma, a jvp into v"),
+        ("(*map(frozen, (x, *more)))", "(frozen(x), *more)", "a score that writes into sigma, a jvp into v"),
         ("if np.mean(moved) > 0.5:", "if False:", "dependence on x that autograd does not see"),
     ]),
     ("scoremin/checks.py", "test_langevin test_sde", [
