@@ -58,7 +58,7 @@ FIGURES = {
     "explicit_kde": 4,
     "relu_or_silu": 5,
     "implicit_swiss_roll": 8,
-    "ncsn_swiss_roll": 10,
+    "ncsn_swiss_roll": 20,
     "mixture_weights": 3,
     "low_density": 5,
     "denoising_sigma": 9,

@@ -1,6 +1,6 @@
 """The implicit objective learns the swiss roll's score on the data, which is not enough to sample it.
 
-On fresh data the learned score errs, in root mean square, by less than a fifth of the true score's size, and
+On fresh data the learned score errs, in root mean square, by about a sixth of the true score's size, and
 Stein's identities, which the true score obeys, hold about as well as 20,000 points can tell. Chains of Langevin
 dynamics that start on data stay distributed as the data. Those that start from a wide Gaussian, as they must
 without data, end on the same curve, but with the wrong share of points on each piece of it: a chain runs to a
@@ -9,7 +9,7 @@ generated density to that of the original, both smoothed: the outer end has too 
 few. Colours end at ±2, a factor of 7; grey has neither. Annealing starts as wide, and cures this (next figure).
 
 Source: Hyvärinen 2005, theorem 1; the swiss roll of scikit-learn, scaled by 1/10.
-Settings: 2-64-64-2 network, exact trace, 200,000 points, 7,000 Adam steps of 256, rate 0.005; 2,000 chains
+Settings: 2-64-64-2 network, exact trace, 200,000 points, 10,000 Adam steps of 256, rate 0.005; 4,000 chains
 from N(0, 1.5² I), 1,000 steps of 0.0001; densities smoothed by Gaussians of bandwidth 0.08.
 """
 
@@ -23,7 +23,7 @@ import scoremin as sm
 from . import common as c
 
 BOX, STEP, WIDE, BANDWIDTH = 1.75, 1e-4, 1.5, 0.08
-SEEN = 0.06  # densities below this, five points' worth, are not compared
+SEEN = 0.03  # densities below this, five points' worth, are not compared
 
 
 def true_score(x):
@@ -41,9 +41,9 @@ def stein_deviation(score, x):
 
 
 def measure(stream, budget, progress):
-    rng, n, steps = stream(), c.scaled(2000, budget, 100), c.scaled(1000, budget)
+    rng, n, steps = stream(), c.scaled(4000, budget, 100), c.scaled(1000, budget)
     params, data = c.init(rng, 2, 64, 64, 2), sm.swiss_roll(rng, c.scaled(200_000, budget))
-    score = c.train(c.implicit, sm.MLP, params, data, rng, budget, progress, steps=7_000, learning_rate=5e-3)
+    score = c.train(c.implicit, sm.MLP, params, data, rng, budget, progress, steps=10_000, learning_rate=5e-3)
     original = sm.swiss_roll(rng, n).astype(np.float32)
     start = (WIDE * rng.standard_normal((n, 2))).astype(np.float32)
     run = lambda x, label: sm.langevin(score, x, STEP, steps, rng, callback=c.ticker(progress, steps, label))
@@ -52,7 +52,7 @@ def measure(stream, budget, progress):
                      for _ in range(c.scaled(100, budget))])
     far, near = (c.distance_to_real(x, sm.swiss_roll, rng) / floor for x in (generated, stayed))
     fresh = sm.swiss_roll(rng, c.scaled(20_000, budget))
-    on_data, at_start = (sm.relative_error(score, true_score, x[:2000]) for x in (fresh, start))
+    on_data, at_start = (sm.relative_error(score, true_score, x[:4000]) for x in (fresh, start))
     return SimpleNamespace(original=original, generated=generated, far=far, near=near, on_data=on_data,
                            at_start=at_start, stein=stein_deviation(score, fresh))
 
