@@ -45,7 +45,6 @@ import time
 import traceback
 from contextlib import contextmanager, suppress
 from functools import partial
-from importlib.metadata import version
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from numbers import Real
@@ -338,6 +337,7 @@ def save_all(out, folder, records, only=()):
                 os.replace(folder / picture, out / picture)
             figures[name] = record
         figures = {name: figures[name] for name in FIGURES if name in figures}
+        from importlib.metadata import version  # takes as long to import as all the rest, and workers do not need it
         versions = {"python": platform.python_version(),
                     **{name: version(name) for name in ("numpy", "autograd", "matplotlib")}}
         results = {"versions": versions, "figures": figures}

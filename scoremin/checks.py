@@ -139,9 +139,7 @@ def parameters(params):
         layer = getval(layer)
         if not isinstance(layer, (list, tuple)) or len(layer) != 2:
             raise TypeError(f"params[{l}] is {described(layer)}; want (W (in, out), b (out,))")
-        W, b = layer
-        if isinstance(W, Box) or isinstance(b, Box):
-            W, b = getval(W), getval(b)
+        W, b = map(getval, layer)
         if not (type(W) in ARRAYS and type(b) in ARRAYS and W.dtype in LIMITS and b.dtype in LIMITS):
             raise TypeError(f"params[{l}] holds {described(W)} and {described(b)}; want arrays of float32 or float64")
         if W.ndim != 2 or not W.size or b.shape != W.shape[1:] or W.shape[0] != (width or W.shape[0]):
