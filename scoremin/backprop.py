@@ -74,8 +74,8 @@ from autograd.tracer import getval
 BLOCK = 2**17  # bytes of one layer's activations in a block of rows
 
 
-# On some processors (measured: AMD Zen, OpenBLAS 0.3.31) products are two to three times slower until a large one has
-# touched all of the memory that BLAS packs its matrices in. This takes ten milliseconds, once.
+# On some processors (measured: AMD Zen, OpenBLAS 0.3.31) every product is two to three times slower in a process that
+# has not yet made a large one. This takes ten milliseconds, once.
 np.dot(np.zeros((768, 384), np.float32), np.zeros((384, 512), np.float32))
 
 
