@@ -116,7 +116,8 @@ def noise_levels(name, sigma, x):
     sigma = floats(name, untraced(name, sigma), x.dtype)
     if sigma.shape not in ((), (len(x),)):
         raise ValueError(f"{name} has shape {sigma.shape}; want one number or ({len(x)},), one per row of x")
-    if not (np.minimum.reduce(sigma, axis=None) > LIMITS[x.dtype][0] and math.isfinite(np.vdot(sigma, sigma))):
+    least, most = LIMITS[x.dtype]
+    if not (least < sigma.min() and sigma.max() < most):
         raise ValueError(f"{name} runs from {sigma.min()} to {sigma.max()}; want finite numbers > 0 with squares so")
     return sigma[:, None] if sigma.ndim else np.full((len(x), 1), sigma, x.dtype)
 

@@ -486,7 +486,7 @@ MUTANTS = [
         ("or x.size == 0 or x.shape[1]", "or x.shape[1]", "no rows accepted"),
         ("a.shape != lead + x.shape", "a.shape[-1:] != x.shape[-1:]", "rows that broadcast"),
         ("((), (len(x),)):", "((), (len(x),), (1,)):", "one level in a list for all rows"),
-        ("np.minimum.reduce(sigma", "np.maximum.reduce(sigma",
+        ("if not (least < sigma.min() and sigma.max() < most)", "if not (least < sigma.max() < most)",
          "a level of 0 among others"),
         ("if not (steps < 0).all()", "if not (steps <= 0).all()", "equal levels in a list of them"),
         ("(upwards and (steps > 0).all())", "((steps > 0).all())", "ascending levels"),

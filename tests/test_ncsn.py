@@ -175,3 +175,14 @@ def test_float32_keeps_its_digits_at_small_sigma():
     assert loss32.dtype == g32.dtype == np.float32
     assert abs(loss32 / loss64 - 1) < 1e-5
     assert np.abs(g32 - g64).max() < 1e-5 * np.abs(g64).max()
+
+
+def test_a_level_is_judged_by_its_own_square():
+    """However many rows have it: 1e19 has a square in float32, 1e20 has none, nor has 1e-20."""
+    z = np.random.default_rng(8).standard_normal((1000, 2)).astype(np.float32)
+    for net in (lambda x, sigma: 0 * x, NoiseConditionalMLP([(np.zeros((3, 2), np.float32), np.zeros(2, np.float32))])):
+        loss = lambda sigma, net=net: ncsn_loss(net, 0 * z, z, np.full(1000, sigma))
+        assert abs(loss(1e19) / (0.5 * np.mean(np.sum(z.astype(float)**2, axis=1))) - 1) < 1e-5
+        for sigma in (1e20, 1e-20):
+            with pytest.raises(ValueError, match="sigma runs from"):
+                loss(sigma)
