@@ -56,10 +56,10 @@ QUICK = 0.01
 FIGURES = {
     "explicit_kde": 4,
     "relu_or_silu": 5,
-    "implicit_swiss_roll": 8,
+    "implicit_swiss_roll": 9,
     "ncsn_swiss_roll": 20,
     "mixture_weights": 3,
-    "low_density": 5,
+    "low_density": 7,
     "denoising_sigma": 9,
     "probe_variance": 2,
     "cost_vs_dimension": 3,

@@ -240,14 +240,15 @@ GATES = {"v": lambda v, x: same_rows("v", v, x, stacked=True), "sigma": lambda a
 def gated(method):
     """A network's method behind the gates of x (N,d) and of v or sigma, its value in range; training is left to its
     loss, which sees the same. What is checked already goes to the method itself, .bare."""
-    places = signature(method)
+    places, ranged = signature(method), in_range(method)
+    gates = [GATES[name] for name in [*places.parameters][2:]]
 
     @wraps(method)
     def checked(*args, **named):
         net, x, *more = places.bind(*args, **named).args
         x = points("x", x, net.d)
-        more = [GATES[name](a, x) for name, a in zip([*places.parameters][2:], more)]
-        return method(net, x, *more) if isinstance(net.params, Box) else in_range(method)(net, x, *more)
+        more = [gate(a, x) for gate, a in zip(gates, more)]
+        return (method if isinstance(net.params, Box) else ranged)(net, x, *more)
     checked.bare = method
     return checked
 

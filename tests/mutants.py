@@ -497,7 +497,7 @@ MUTANTS = [
         ("net.d == x.shape[1] and", "", "a network asked for points of another width"),
         (" and float not in map(type, more)", "", "one level, unchecked, for a network"),
         ('if method == "__call__":', "if False:", "a column of levels for a user's score"),
-        ("[GATES[name](a, x)", "[a", "v and sigma of a network unchecked"),
+        ("[gate(a, x)", "[a", "v and sigma of a network unchecked"),
         ("    if not finite(getval(s)):", "    if False:", "NaN in the value of a score"),
         ('kind == "f" and not masked', 'kind in ("f", "i") and not masked', "integers as the value of a score"),
         ('kind == "f" and not masked', 'kind == "f"', "a mask in the value of a score"),
@@ -509,7 +509,7 @@ MUTANTS = [
         ("and value in (0, 1)", "", "2 as a flag"),
         ("demand(callable(f)", "demand(True", "what cannot be called"),
         ("if last > 1e3 * (1 + first)", "if True", "the step blamed for the score"),
-        ("if isinstance(net.params, Box) else", "if True else", "no check of a network's values"),
+        ("(method if isinstance(net.params, Box) else ranged)", "method", "no check of a network's values"),
     ]),
     ("scoremin/checks.py", "test_bad_input::test_huge_numbers_are_finite_and_arguments_of_a_score_stay_as_they_are", [
         ("np.vdot(a, a)) or bool(np.isfinite(a).all())", "np.vdot(a, a))",

@@ -266,7 +266,7 @@ def test_bandwidths_whose_square_is_no_number_are_refused():
     x = np.array([[1.0]])
     assert kde_score(x, np.array([[1.0 + 2**-40]]), 1e-150)[0, 0] == pytest.approx(2**-40 * 1e300, rel=1e-12)
     for points, h in ((x, 1e-170), (x.astype(np.float32), 1e-25)):
-        with pytest.raises(ValueError, match=r"h is .*also squared"):
+        with pytest.raises(ValueError, match=r"h is .*also squared$"):
             kde_score(points, x, h)
 
 
