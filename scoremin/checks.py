@@ -72,7 +72,7 @@ def real(name, x):
 def floats(name, x, dtype=None):
     """x as a finite array of float32 or float64, of dtype where it is given."""
     a = getval(x)
-    if type(a) is not np.ndarray or a.dtype not in LIMITS or dtype not in (None, a.dtype):
+    if type(a) is not np.ndarray or a.dtype not in LIMITS or (dtype is not None and dtype != a.dtype):
         if isinstance(x, Box):
             demand(getattr(a, "dtype", None) in LIMITS, name, a, "float32 or float64, else derivatives would be wrong")
         x = x if isinstance(x, Box) else real(name, x)

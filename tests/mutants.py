@@ -511,6 +511,10 @@ MUTANTS = [
         ("if last > 1e3 * (1 + first)", "if True", "the step blamed for the score"),
         ("(method if isinstance(net.params, Box) else ranged)", "method", "no check of a network's values"),
     ]),
+    ("scoremin/checks.py", "test_conventions", [
+        ("(dtype is not None and dtype != a.dtype)", "dtype not in (None, a.dtype)",
+         "float32 left in float64, as numpy's float64 equals None"),
+    ]),
     ("scoremin/checks.py", "test_bad_input::test_huge_numbers_are_finite_and_arguments_of_a_score_stay_as_they_are", [
         ("np.vdot(a, a)) or bool(np.isfinite(a).all())", "np.vdot(a, a))",
          "finite numbers without a finite square refused"),

@@ -121,3 +121,14 @@ def test_energy_distance_of_scipy_is_the_root(m):
     F, G = (np.mean(rows <= grid[:-1], axis=0) for rows in (a, b))
     theirs = np.sqrt(2 * np.sum((F - G)**2 * np.diff(grid)))
     close(theirs**2, sm.energy_distance(a, b))
+
+
+def test_arrays_of_less_precision_are_converted_before_anything_is_computed():
+    """With x in float64, z, probes, target and levels in float32 give the very bits of the same numbers in float64."""
+    rng = np.random.default_rng(9)
+    x, a, sigma = rng.standard_normal((6, 2)), rng.standard_normal((6, 2)).astype(np.float32), np.float32([0.1] * 6)
+    score, levels = sm.MLP(random_params([2, 5, 2])), sm.NoiseConditionalMLP(random_params([3, 5, 2]))
+    for loss in (lambda a, sigma: sm.explicit_loss(score, x, a), lambda a, sigma: sm.sliced_loss(score, x, a),
+                 lambda a, sigma: sm.denoising_loss(score, x, a, 0.1), lambda a, sigma: levels(x, sigma),
+                 lambda a, sigma: sm.ncsn_loss(levels, x, a, sigma)):
+        assert np.array_equal(loss(a, sigma), loss(a.astype(np.float64), sigma.astype(np.float64)))
