@@ -62,12 +62,12 @@ rows go through the network in blocks that stay in the cache. Where autograd dif
 second time in θ, the rules do not apply, and the network runs in autograd's own operations.
 """
 
-import math
+import threading
 from collections import namedtuple
 
-import autograd.numpy as anp
 import numpy as np
-from autograd import grad
+from autograd.builtins import tuple as sequence
+from autograd.core import make_vjp
 from autograd.extend import Box, VJPNode, defjvp, defvjp, primitive
 from autograd.tracer import getval
 
@@ -84,28 +84,8 @@ def keep_memory():
     np.empty(2**25 - 2**16, np.uint8)
 
 
-# The verbs of the losses: each is one operation for autograd, and keeps the dtype.
-
-
-@primitive
-def mean(a):
-    """E[a] over all entries, any shape -> ()."""
-    value = a.sum() / a.size
-    if not math.isfinite(value):
-        raise FloatingPointError(f"the loss is {value}: its terms leave the range of {a.dtype}")
-    return value
-
-
-@primitive
-def half_square(a):
-    """½‖a‖² of each row, (…,d) -> (…)."""
-    return 0.5 * np.einsum("...i,...i->...", a, a)
-
-
-@primitive
-def inner(a, b):
-    """aᵀb of each row, (…,d) (…,d) -> (…)."""
-    return np.einsum("...i,...i->...", a, b)
+# Autograd keeps one stack of what it traces for all threads: one at a time may trace.
+TRACING = threading.RLock()
 
 
 @primitive
@@ -114,20 +94,8 @@ def cast(a, dtype):
     return a.astype(dtype)
 
 
-def summed(g, a):
-    """g, a cotangent of a that may have a leading axis of probes more, summed over it."""
-    return anp.sum(g, axis=0) if g.ndim > a.ndim else g
-
-
 defvjp(cast, lambda ans, a, dtype: lambda g: cast(g, a.dtype))
 defjvp(cast, lambda g, ans, a, dtype: cast(g, dtype))
-defvjp(mean, lambda ans, a: lambda g: g / a.size * np.ones(a.shape, a.dtype))
-defjvp(mean, lambda g, ans, a: anp.sum(g) / a.size)
-defvjp(half_square, lambda ans, a: lambda g: g[..., None] * a)
-defjvp(half_square, lambda g, ans, a: inner(g, a))
-defvjp(inner, lambda ans, a, b: lambda g: summed(g[..., None] * b, a),
-       lambda ans, a, b: lambda g: summed(g[..., None] * a, b))
-defjvp(inner, lambda g, ans, a, b: inner(g, b), lambda g, ans, a, b: inner(a, g))
 
 # How a function of the parameters is evaluated.
 
@@ -156,51 +124,34 @@ def in_blocks(f, params, *arrays):
 
 def evaluate(plain, rule, params, *arrays):
     """plain(params, *arrays), one array or a pair, whose values and pullback rule gives faster where it applies."""
-    if by_hand(params, *arrays):
-        values, pullback = rule(getval(params), *arrays)
-        return record(params, values, pullback, lambda params: plain(params, *arrays))
-    if traced(params, *arrays):
+    if not traced(params, *arrays):
+        return in_blocks(lambda params, *arrays: rule(params, *arrays)[0], params, *arrays)
+    if not by_hand(params, *arrays):
         return plain(params, *arrays)
-    return in_blocks(lambda params, *arrays: rule(params, *arrays)[0], params, *arrays)
+    values, pullback = rule(getval(params), *arrays)
+    recorded_values = recorded(params, values, pullback, lambda params: plain(params, *arrays))
+    return tuple(recorded_values) if isinstance(values, tuple) else recorded_values
 
 
 @primitive
-def recorded(params, value, pullback):
-    """value as a function of params, whose pullback takes ∂ℓ/∂value to ∂ℓ/∂params."""
-    return value
+def recorded(params, values, pullback, plain):
+    """values, one array or a pair, as a function of params."""
+    return values
 
 
-@primitive
-def companion(first, value, hold):
-    """value, computed along with first, as a function of first: its derivative is held for the rule of first."""
-    return value
+def recorded_rule(ans, params, values, pullback, plain):
+    """∂ℓ/∂values to ∂ℓ/∂params, by pullback; where that is traced too, by plain, the same in autograd's operations."""
+    pair = isinstance(values, tuple)
 
-
-defvjp(recorded, lambda ans, params, value, pullback: pullback)
-defvjp(companion, lambda ans, first, value, hold: lambda g: hold(g) or np.zeros_like(first))
-
-
-def record(params, values, pullback, plain):
-    """values, one array or a pair, as functions of params. A pair shares one pullback: autograd calls the rule
-    of the companion first, since the first is its parent, and the rule of the first then has both derivatives.
-    Where a derivative is itself traced, plain, the same values in autograd's operations, is differentiated."""
-    first, *rest = values if isinstance(values, tuple) else (values,)
-    held = []
-
+    @np.errstate(all="ignore")
     def rule(g):
-        cotangents = [g, *(held.pop() if held else np.zeros_like(value) for value in rest)]
-        if any(isinstance(c, Box) for c in cotangents):
-            return grad(lambda params: paired(cotangents, plain(params)))(getval(params))
-        return pullback(*cotangents)
-
-    first = recorded(params, first, rule)
-    return (first, *(companion(first, value, held.append) for value in rest)) if rest else first
+        if any(isinstance(part, Box) for part in ([g, *g] if pair else [g])):
+            return make_vjp(lambda params: sequence(plain(params)) if pair else plain(params), params)[0](g)
+        return pullback(*g) if pair else pullback(g)
+    return rule
 
 
-def paired(cotangents, values):
-    """Σ cotangent·value over one value or a pair."""
-    values = values if len(cotangents) > 1 else [values]
-    return sum(anp.sum(g * value) for g, value in zip(cotangents, values))
+defvjp(recorded, recorded_rule)
 
 # The network.
 

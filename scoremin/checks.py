@@ -1,51 +1,43 @@
 """Engine room: what a public function demands of its arguments; no mathematics here.
 
-A public function checks what it is given once, at its entry, and raises an error that names the
-argument, what came and what is wanted: TypeError for the wrong kind, ValueError for the wrong shape
-or value, FloatingPointError where numbers leave the range of floats. Four gates do it:
+One symbol has one meaning in this package, so what an argument must be follows from its name. KINDS says it once,
+and @checked puts each argument of a function through the gate of its name. What fails raises an error that names
+the argument, what came and what is wanted: TypeError for the wrong kind, ValueError for the wrong shape or value,
+FloatingPointError where numbers leave the range of floats. A score that comes as an argument is Watched: each of
+its values is checked too. A value that autograd traces passes the same gates and keeps its trace.
 
-    floats, points, same_rows     arrays: real numbers become float32 or float64, all finite
-    value_at, like                the value of a score, an energy or a derivative, the user's own too
-    parameters                    a list of (W, b) whose layers fit each other
-    positive, whole, …            one number, one generator
-
-A value that autograd traces passes the same gates by its value, and keeps its trace.
+A gate is gate(name, value, x). x is the array that came first, which the others must fit; or, in a method, before
+there is one, the object, whose d is the width. A function that wants another kind says so, @checked(sigma=levels).
 """
 
 import math
 import numbers
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from inspect import signature
 
 import numpy as np
 from autograd.extend import Box
 from autograd.tracer import getval
 
-from .backprop import cast
+from .backprop import cast, traced
 
 LIMITS = {np.dtype(kind): (np.finfo(kind).tiny.item()**0.5, np.finfo(kind).max.item()**0.5) for kind in "fd"}
 DOUBLE = np.dtype(np.float64)
-ARRAYS = (np.ndarray, np.memmap)  # no matrix, no mask
-quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # for what is checked for NaN and infinity after
-
-
-def described(x):
-    """A short word on x for an error message."""
-    if isinstance(x, (np.ndarray, np.generic)):
-        return f"an array of {x.dtype} of shape {x.shape}"
-    try:
-        text = repr(x)
-    except Exception:  # integers of thousands of digits, classes with a fault of their own
-        text = ""
-    return text if 0 < len(text) < 60 else f"one {type(x).__name__}"
+PROBES = ("rademacher", "gaussian", "sphere")
 
 
 def demand(holds, name, x, wanted, error=TypeError):
     """x, if this holds; else the error that names the argument, what came and what is wanted."""
     if not holds:
-        raise error(f"{name} is {described(x)}; want {wanted}")
+        came = f"an array of {x.dtype} of shape {x.shape}" if isinstance(x, (np.ndarray, np.generic)) else f"{x!r:.60}"
+        raise error(f"{name} is {came}; want {wanted}")
     return x
+
+
+def gate(wanted, holds, become=lambda value: value, error=TypeError):
+    """The gate of what holds."""
+    return lambda name, value, x=None: become(demand(holds(value), name, value, wanted, error))
 
 
 # Arrays.
@@ -61,10 +53,10 @@ def real(name, x):
     try:
         a = np.ma.asarray(x) if isinstance(x, (list, tuple)) else np.asanyarray(x)
         masked, a = np.ma.is_masked(a), np.asarray(a)
-        if a.dtype.kind == "O" and a.size and all(isinstance(e, numbers.Real) for e in a.flat):
+        if a.dtype == object and a.size and all(isinstance(e, numbers.Real) for e in a.flat):
             a = a.astype(float)
     except Exception as error:  # ragged lists, tensors that ask for a gradient, integers beyond floats
-        raise TypeError(f"{name} is {described(x)}; want an array of real numbers ({error})") from None
+        raise TypeError(f"{name} is one {type(x).__name__}; want an array of real numbers ({error})") from None
     demand(a.dtype.kind in "biuf", name, x, "an array of real numbers")
     return demand(not masked, name, a, "finite numbers everywhere, none of them masked", ValueError)
 
@@ -76,7 +68,7 @@ def floats(name, x, dtype=None):
         if isinstance(x, Box):
             demand(getattr(a, "dtype", None) in LIMITS, name, a, "float32 or float64, else derivatives would be wrong")
         x = x if isinstance(x, Box) else real(name, x)
-        x = in_precision(x, dtype or (x.dtype if x.dtype in LIMITS else np.float64))
+        x = in_precision(x, dtype or (x.dtype if x.dtype in LIMITS else DOUBLE))
     if not finite(getval(x)):
         raise ValueError(f"{name} holds NaN or infinity; want finite numbers")
     return x
@@ -88,104 +80,82 @@ def in_precision(a, dtype):
         return a if getval(a).dtype == dtype else cast(a, dtype)
 
 
-def points(name, x, width=None, dtype=None):
-    """x as a finite float array (N, d) with N > 0; d = width where it is given."""
-    x = floats(name, x, dtype)
-    if x.ndim != 2 or x.size == 0 or x.shape[1] != (width or x.shape[1]):
-        raise ValueError(f"{name} has shape {x.shape}; want (N, {width or 'd'}) with N > 0")
-    return x
+def untraced(name, a):
+    """a, if autograd does not trace it."""
+    return demand(not isinstance(a, Box), name, a, "plain numbers: this function has no derivative in it")
 
 
-def same_rows(name, a, x, stacked=False):
-    """a as a finite float array of x's shape and dtype; (M, *x.shape) too where stacked."""
-    a = floats(name, a, x.dtype)
-    lead = a.shape[:1] if stacked and a.ndim == 3 else ()
-    if a.shape != lead + x.shape or a.size == 0:
-        wanted = f"{x.shape}" + (f" or (M, {x.shape[0]}, {x.shape[1]})" if stacked else "")
-        raise ValueError(f"{name} has shape {a.shape}; want {wanted}, as x has shape {x.shape}")
+def points(name, a, x=None, dtype=None, width=None):
+    """a as a finite float array (N, d), N > 0, as wide as x and in its dtype."""
+    a = floats(name, a, dtype or getattr(x, "dtype", None))
+    width = width if x is None else x.shape[1] if hasattr(x, "dtype") else x.d
+    if a.ndim != 2 or a.size == 0 or a.shape[1] != (width or a.shape[1]):
+        raise ValueError(f"{name} has shape {a.shape}; want (N, {width or 'd'}) with N > 0")
     return a
 
 
-def untraced(name, x):
-    """x, if autograd does not trace it."""
-    return demand(not isinstance(x, Box), name, x, "plain numbers: this function has no derivative in it")
+def start(name, a, x=None, dtype=None):
+    """Points that no derivative goes through, copied: they are kept, and the caller may change his."""
+    return points(name, untraced(name, a), x, dtype).copy()
 
 
-def noise_levels(name, sigma, x):
+def doubles(name, a, x=None):
+    """start in float64, of a size that distances between points can be squared."""
+    a = start(name, a, x, DOUBLE)
+    return demand(math.isfinite(4 * np.vdot(a, a)), name, a, "numbers whose squares are finite", ValueError)
+
+
+def rows(name, a, x, stack=False):
+    """a as a finite float array of x's shape and dtype; (M, *x.shape) too where they may be stacked."""
+    a = floats(name, a, x.dtype)
+    if a.shape[stack and a.ndim == 3:] != x.shape or a.size == 0:
+        raise ValueError(f"{name} has shape {a.shape}; want {x.shape}{f' or (M, {str(x.shape)[1:]}' * stack}, "
+                         f"as x has shape {x.shape}")
+    return a
+
+
+def levels(name, sigma, x):
     """sigma, one number > 0 or (N,) of them, as a column (N, 1) of x's dtype."""
-    sigma = floats(name, untraced(name, sigma), x.dtype)
+    sigma, (least, most) = floats(name, untraced(name, sigma), x.dtype), LIMITS[x.dtype]
     if sigma.shape not in ((), (len(x),)):
         raise ValueError(f"{name} has shape {sigma.shape}; want one number or ({len(x)},), one per row of x")
-    least, most = LIMITS[x.dtype]
     if not (least < sigma.min() and sigma.max() < most):
         raise ValueError(f"{name} runs from {sigma.min()} to {sigma.max()}; want finite numbers > 0 with squares so")
     return sigma[:, None] if sigma.ndim else np.full((len(x), 1), sigma, x.dtype)
 
 
-def descending(name, sigmas, least=1, upwards=False):
+def descending(name, sigmas, x=None, least=1, upwards=False):
     """sigmas, numbers > 0 in strictly descending order, or ascending where upwards, as a list."""
-    sigmas = floats(name, untraced(name, sigmas), np.float64)
+    sigmas = floats(name, untraced(name, sigmas), DOUBLE)
     steps = np.diff(sigmas) if sigmas.ndim == 1 and len(sigmas) >= least else np.zeros(1)
     if not (steps < 0).all() and not (upwards and (steps > 0).all()):
         raise ValueError(f"{name} are {sigmas}; want {least} or more finite numbers > 0 in strictly descending"
                          f"{' or ascending' * upwards} order")
+    if sigmas[-1] == 0:
+        raise ValueError(f"{name} end in 0; want numbers > 0: leave the 0 out, and end with tweedie")
     return [positive(name, sigma) for sigma in sigmas.tolist()]
 
 
 def parameters(params):
-    """(inputs, outputs) of params, a list of (W (in,out), b (out,)), if its layers fit."""
-    layers, inputs, width = getval(params), None, None
+    """params, a list of (W (in,out), b (out,)) whose layers fit, copied unless traced; its inputs and outputs."""
+    layers, width = getval(params), None
     demand(isinstance(layers, (list, tuple)) and layers, "params", layers, "a list of (W (in, out), b (out,))")
-    for l, layer in enumerate(layers):
-        layer = getval(layer)
-        if not isinstance(layer, (list, tuple)) or len(layer) != 2:
-            raise TypeError(f"params[{l}] is {described(layer)}; want (W (in, out), b (out,))")
+    for l, layer in enumerate(map(getval, layers)):
+        demand(isinstance(layer, (list, tuple)) and len(layer) == 2, f"params[{l}]", layer, "(W (in, out), b (out,))")
+        for a in map(getval, layer):
+            right = isinstance(a, np.ndarray) and a.dtype in LIMITS and not isinstance(a, np.ma.MaskedArray)
+            demand(right, f"params[{l}]", a, "arrays of float32 or float64")
+            if not isinstance(params, Box):  # in training the loss would show it
+                floats(f"params[{l}]", a)
         W, b = map(getval, layer)
-        if not (type(W) in ARRAYS and type(b) in ARRAYS and W.dtype in LIMITS and b.dtype in LIMITS):
-            raise TypeError(f"params[{l}] holds {described(W)} and {described(b)}; want arrays of float32 or float64")
         if W.ndim != 2 or not W.size or b.shape != W.shape[1:] or W.shape[0] != (width or W.shape[0]):
             raise ValueError(f"params[{l}] has shapes {W.shape} and {b.shape}; want ({width or 'in'}, out) and (out,)")
-        if not isinstance(params, Box) and not (finite(W) and finite(b)):  # in training the loss would show it
-            raise ValueError(f"params[{l}] holds NaN or infinity; want finite numbers")
-        inputs, width = inputs or W.shape[0], W.shape[1]
-    return inputs, width
+        width = W.shape[1]
+    copied = params if traced(params) else [(W.copy(), b.copy()) for W, b in params]
+    return copied, getval(getval(layers[0])[0]).shape[0], width
 
 
-# Values of functions.
-
-
-def ask(name, f, method, x, *more):
-    """f.method(x, *more) of checked arguments: a network's without its gates, a user's with read-only arrays."""
-    call = f if hasattr(f, "bare") else getattr(f, method, f)
-    net = getattr(call, "__self__", None) if hasattr(call, "bare") else None
-    if net is not None and net.d == x.shape[1] and float not in map(type, more):
-        return call.bare(net, x, *more)
-    if method == "__call__":
-        more = [a if type(a) is float else a[:, 0] for a in more]            # noise levels, (N,) to a user
-    try:
-        return function(name, call)(*map(frozen, (x, *more)))
-    except (TypeError, ValueError, AttributeError) as error:
-        if "read-only" in str(error):
-            raise ValueError(f"{name} writes into its argument; it must leave x as it is") from error
-        if isinstance(x, Box) and "Box" in str(error):
-            raise TypeError(f"{name} cannot be traced ({error}); write it with autograd.numpy, not numpy") from error
-        raise
-
-
-def value_at(f, x, *sigma, name="score", shape=None):
-    """f(x, *sigma), a float array of x's shape, or of the given one, in x's dtype; sigma one float or a column (N,1).
-    The caller is quiet."""
-    s = like(f"{name}(x)", ask(name, f, "__call__", x, *sigma), x.shape if shape is None else shape, x.dtype)
-    return s if isinstance(s, Box) or not isinstance(x, Box) else constant(name, f, s, x, *sigma)
-
-
-def constant(name, f, s, x, *sigma):
-    """s, of which autograd sees no dependence on x, as a traced value, if s is flat there: constant or in steps."""
-    beside = getval(x) + 1e-4 * (1 + np.abs(getval(x)))
-    moved = np.any(getval(ask(name, f, "__call__", beside, *sigma)) != getval(s), axis=-1)
-    if np.mean(moved) > 0.5:
-        raise TypeError(f"{name}(x) depends on x by operations autograd cannot see; write it with autograd.numpy")
-    return s + (0 * x if s.ndim == x.ndim else 0 * x[:, 0])
+# Functions that come as arguments.
 
 
 def frozen(a):
@@ -196,164 +166,246 @@ def frozen(a):
     return a
 
 
-def like(name, s, shape, dtype):
-    """s, what a user's function returned, if it is a finite float array of this shape; in this dtype."""
+def works(f, *args):
+    """Whether f(*args) raises nothing."""
+    try:
+        f(*args)
+    except Exception:
+        return False
+    return True
+
+
+def like(name, s, shape, x):
+    """s, what a user's function returned at x, if it is a finite array of this shape; in x's dtype."""
     a = getval(s)
-    if type(a) is not np.ndarray or a.dtype != dtype or a.shape != shape:
-        kind, masked = getattr(getattr(a, "dtype", None), "kind", None), np.ma.isMaskedArray(a)
-        hint = ", written with autograd.numpy" * (kind == "O") + ", without a mask" * masked
-        demand(kind == "f" and not masked, name, a, f"a float array of shape {shape}{hint}")
-        if a.ndim != len(shape) or any(want not in (None, size) for size, want in zip(a.shape, shape)):
-            raise ValueError(f"{name} has shape {a.shape}; want {shape}" + ", that of x" * (len(shape) == 2))
-        s = in_precision(s if isinstance(s, Box) else np.asarray(s), dtype)
+    if type(a) is not np.ndarray or a.dtype != x.dtype or a.shape != shape:
+        kind = getattr(getattr(a, "dtype", None), "kind", "f")
+        demand(kind != "O", name, a, f"a float array of shape {shape}, written with autograd.numpy")
+        s = real(name, s) if not isinstance(s, Box) else s if kind == "f" else demand(False, name, a, "a float array")
+        if s.ndim != len(shape) or any(want not in (None, size) for size, want in zip(s.shape, shape)):
+            raise ValueError(f"{name} has shape {s.shape}; want {shape}" + ", that of x" * (len(shape) == 2))
+        s = in_precision(s, x.dtype)
     if not finite(getval(s)):
         raise FloatingPointError(f"{name} holds NaN or infinity at finite x")
     return s
 
 
-def pair(name, value):
-    """value, if it is two things."""
-    demand(isinstance(getval(value), (tuple, list)) and len(value) == 2, name, getval(value), "a pair")
+class Watched:
+    """A function of x that came as an argument. It is given what it cannot write to; each value is checked, and its
+    own. A network of this package is called behind its gates, which x has passed."""
+
+    def __init__(self, name, f, x=None, shape=lambda x: x.shape):
+        demand(not isinstance(f, type), name, f, "one of its objects, not the class")
+        demand(callable(f) or hasattr(f, "jvp") or hasattr(f, "divergence"), name, f, "a function")
+        self.name, self.f, self.shape, self.first = name, f, shape, None
+
+    def __call__(self, x, *sigma):
+        try:
+            s = like(f"{self.name}(x)", self.ask("__call__", x, *sigma), self.shape(x), x)
+        except FloatingPointError as error:
+            raise FloatingPointError(f"{error}{self.cause(x)}") from None
+        self.first = x if self.first is None else self.first
+        if isinstance(s, Box):
+            return s
+        return self.constant(s, x, *sigma) if isinstance(x, Box) else s.copy()  # it may be a buffer, used again
+
+    def cause(self, x):
+        """What is at fault where a value is not finite at x, once there were others that are."""
+        if self.first is None:
+            return ""
+        first, last = np.abs(getval(self.first)).max(), np.abs(getval(x)).max()
+        cause = "use a smaller step" if last > 1e3 * (1 + first) else "the score is at fault, not the step"
+        return f"; |x| went from {first:.3g} to {last:.3g}: {cause}"
+
+    def constant(self, s, x, *sigma):
+        """s, of which autograd sees no dependence on x, as a traced value, if s is flat there: constant or in steps."""
+        beside = getval(x) + 1e-4 * (1 + np.abs(getval(x)))
+        if np.mean(np.any(getval(self.ask("__call__", beside, *sigma)) != getval(s), axis=-1)) > 0.5:
+            raise TypeError(f"{self.name}(x) depends on x in a way autograd cannot see; write it with autograd.numpy")
+        return s + (0 * x if s.ndim == x.ndim else 0 * x[:, 0])
+
+    def __getattr__(self, method):
+        """f's own jvp, divergence and gradient, checked, and its at; AttributeError where it has none."""
+        own, name = getattr(self.f, method), f"{self.name}.{method}(x)"
+        if method == "gradient":
+            return lambda x: like(name, self.ask(method, x), x.shape, x)
+
+        def pair(x, *v):
+            values, shape = self.ask(method, x, *v), v[0].shape if v else x.shape[:1]
+            demand(isinstance(getval(values), (tuple, list)) and len(values) == 2, name, getval(values), "a pair")
+            return like(name, values[0], x.shape, x), like(name, values[1], shape, x)
+        return pair if method in ("jvp", "divergence") else own
+
+    def ask(self, method, x, *more):
+        """f.method(x, *more). Among more, sigma is a float or a column (N,1); a user gets (N,)."""
+        call = getattr(self.f, method)
+        try:
+            if hasattr(call, "bare") and call.__self__.d == x.shape[1]:
+                return call.bare(call.__self__, x, *(levels("sigma", a, x) if type(a) is float else a for a in more))
+            more = [a[:, 0] if method == "__call__" and np.ndim(a) else a for a in more]
+            return call(*map(frozen, (x, *more)))
+        except (TypeError, ValueError, AttributeError) as error:
+            if method == "__call__" and not works(signature(self.f).bind, x, *more):
+                demand(False, self.name, self.f, f"a function called as {self.name}(x{', sigma' * len(more)})")
+            if "read-only" in str(error):
+                raise ValueError(f"{self.name} writes into its argument; it must leave x as it is") from error
+            if isinstance(x, Box) and works(call, frozen(getval(x)), *more):
+                raise TypeError(f"{self.name} cannot be traced ({error}); write it with autograd.numpy, not numpy, and "
+                                "without assignment to entries") from error
+            raise
+
+
+def callback(name, f, x=None):
+    """f(i, x), given a copy of x, and heard with its own warnings; None does nothing."""
+    if f is None:
+        return lambda i, x: None
+    heard = np.errstate(**np.geterr())(demand(callable(f), name, f, "a function"))
+    return lambda i, x: heard(i, x.copy())
+
+
+def loss(name, f, x=None):
+    """f(params, x, rng), one finite float that autograd traces."""
+    demand(callable(f), name, f, "a function")
+
+    def value(*args):
+        value, name = f(*args), "loss(params, x, rng)"
+        a = getval(value)
+        demand(isinstance(value, Box) and getattr(a, "dtype", None) in LIMITS, name, a,
+               "one float that depends on params in a way autograd sees, written with autograd.numpy")
+        if a.shape:
+            raise ValueError(f"{name} has shape {a.shape}; want one number, such as a mean over rows")
+        if not math.isfinite(a):
+            raise FloatingPointError(f"the loss is {a:.3g}")
+        return value
     return value
 
 
-def result(name, value):
-    """value, a number or an array, if it is finite."""
-    for a in value if isinstance(value, tuple) else (value,):
-        if not finite(np.asarray(getval(a))):
-            raise FloatingPointError(f"{name} is not finite: the inputs are too large, or too far apart, for {a.dtype}")
-    return value
+# Numbers.
 
 
-def in_range(f):
-    """f, whose value must be finite: inputs within range can have an answer that is not. It gives no warning."""
-    @wraps(f)
-    def checked(*args, **options):
-        with np.errstate(all="ignore"):
-            return result(f.__qualname__.split(".<")[0], f(*args, **options))
-    return checked
-
-
-GATES = {"v": lambda v, x: same_rows("v", v, x, stacked=True), "sigma": lambda a, x: noise_levels("sigma", a, x)}
-
-
-def gated(method):
-    """A network's method behind the gates of x (N,d) and of v or sigma, its value in range; training is left to its
-    loss, which sees the same. What is checked already goes to the method itself, .bare."""
-    places, ranged = signature(method), in_range(method)
-    gates = [GATES[name] for name in [*places.parameters][2:]]
-
-    @wraps(method)
-    def checked(*args, **named):
-        net, x, *more = places.bind(*args, **named).args
-        x = points("x", x, net.d)
-        more = [gate(a, x) for gate, a in zip(gates, more)]
-        return (method if isinstance(net.params, Box) else ranged)(net, x, *more)
-    checked.bare = method
-    return checked
-
-
-# Numbers and the rest.
-
-
-def number(name, value, wanted):
-    """value as one plain number."""
+def number(name, value, wanted, holds):
+    """value, one plain number for which this holds."""
     value = value[()] if isinstance(value, np.ndarray) and not value.ndim else value
     value = value.item() if isinstance(value, np.generic) else value
     error = ValueError if isinstance(value, (list, tuple, np.ndarray)) else TypeError
-    return demand(isinstance(value, numbers.Real) and not isinstance(value, bool), name, value, wanted, error)
+    demand(isinstance(value, numbers.Real) and not isinstance(value, bool), name, value, wanted, error)
+    return demand(holds(value), name, value, wanted, ValueError)
 
 
-def positive(name, value, dtype=DOUBLE):
-    """value as a Python float > 0 whose square is a number of dtype too; it leaves the dtype of arrays alone."""
-    wanted, (least, most) = "one finite number > 0, also squared", LIMITS[dtype]
-    value = value if type(value) is float else number(name, value, wanted)
-    return float(demand(least < value < most, name, value, wanted, ValueError))
+def positive(name, value, x=None):
+    """value as a Python float > 0 whose square is a number too, in x's dtype; it leaves the dtype of arrays alone."""
+    least, most = LIMITS[getattr(x, "dtype", DOUBLE)]
+    return float(number(name, value, "one finite number > 0, also squared", lambda value: least < value < most))
 
 
-def nonnegative(name, value):
+def nonnegative(name, value, x=None):
     """value, one number >= 0, as a Python float."""
-    return 0.0 if number(name, value, "one finite number >= 0") == 0 else positive(name, value)
+    return float(number(name, value, "one finite number >= 0", lambda value: 0 <= value < LIMITS[DOUBLE][1]))
 
 
-def whole(name, value, least=1):
+def whole(name, value, x=None, least=1):
     """value, a whole number >= least."""
-    wanted = f"a whole number >= {least}, below 2**53"
-    value = number(name, value, wanted)
-    return int(demand(least <= value < 2**53 and value == int(value), name, value, wanted, ValueError))
+    return int(number(name, value, f"a whole number >= {least}, below 2**53",
+                      lambda value: least <= value < 2**53 and value == int(value)))
 
 
-def wholes(name, values):
+def wholes(name, values, x=None):
     """values, a list, tuple or array of whole numbers >= 1, as a tuple."""
-    demand(isinstance(values, (list, tuple)) or getattr(values, "ndim", 0) == 1, name, values, "whole numbers")
+    demand(np.ndim(values) == 1 and len(values), name, values, "a list of whole numbers", ValueError)
     return tuple(whole(f"{name}[{i}]", n) for i, n in enumerate(values))
 
 
-def flag(name, value):
-    """value, True or False, which 1 and 0 may stand for."""
-    return bool(demand(isinstance(value, (int, np.bool_)) and value in (0, 1), name, value, "True or False"))
+def put_on_x(gate, name, sigma, x=None):
+    """sigma by its gate; refused where rounding would take it away, and x + sigma·z be x."""
+    sigma, a = gate(name, sigma, x), getval(x)
+    if hasattr(x, "dtype") and np.min(sigma)**2 < (4 * np.finfo(a.dtype).eps)**2 * np.vdot(a, a) / a.size:
+        raise ValueError(f"{name} is {np.min(sigma):.3g}, lost beside x, of size {(np.vdot(a, a) / a.size)**0.5:.3g}, in "
+                         f"the rounding of {a.dtype}; want more, or standardised data")
+    return sigma
 
 
-def float_type(dtype):
-    """dtype, float32 or float64."""
-    right = isinstance(dtype, (type, np.dtype)) and dtype in (np.float32, np.float64)
-    return demand(right, "dtype", dtype, "numpy.float32 or numpy.float64")
+# The gate of each name, and what puts arguments through them.
+
+noise_levels, several = partial(put_on_x, levels), partial(whole, least=2)
+grid, upwards = partial(descending, least=2), partial(descending, least=2, upwards=True)
+KINDS = {name: kind for names, kind in {
+    "x x_noisy data": points, "z target": rows, "v": partial(rows, stack=True), "score": Watched,
+    "energy prior": partial(Watched, shape=lambda x: x.shape[:1]),
+    "features": partial(Watched, shape=lambda x: (len(x), None)), "loss": loss, "callback": callback,
+    "sigma radius": partial(put_on_x, positive), "h step learning_rate sigma_data sigma_max sigma_min": positive,
+    "noise temperature ridge": nonnegative, "sigmas": descending, "n_steps": partial(whole, least=0),
+    "n k steps batch_size n_permutations": whole, "sizes shape": wholes,
+    "progress": gate("a function, such as tqdm", lambda f: f is None or callable(f), lambda f: f or iter),
+    "rng": gate("a numpy.random.Generator, as default_rng(0) is", lambda rng: isinstance(rng, np.random.Generator)),
+    "kind": gate('"rademacher", "gaussian" or "sphere"', lambda a: isinstance(a, str) and a in PROBES,
+                 error=ValueError),
+    "leave_one_out denoise skip": gate("True or False", lambda a: isinstance(a, (int, np.bool_)) and a in (0, 1), bool),
+    "dtype": gate("numpy.float32 or numpy.float64", lambda a: a in (np.float32, np.float64)),
+}.items() for name in names.split()}
 
 
-def function(name, f):
-    """f, something to call."""
-    return demand(callable(f), name, f, "a function")
+def checked(f=None, **own):
+    """f, each of whose arguments goes through the gate of its name, or of its own. It gives no warning, and no value
+    that is not finite; arrays come back in the dtype of x."""
+    if f is None:
+        return partial(checked, **own)
+    places, gates = signature(f).parameters, {**KINDS, **own}
+    names, keywords = list(places), [name for name, place in places.items() if place.kind is place.KEYWORD_ONLY]
+    plain = len(names) - len(keywords)
+    first = next((names.index(name) for name in ("means", "x", "x_noisy", "data", "a") if name in names), None)
+    order = [i for i in ([] if first is None else [first]) + list(range(len(names))) if names[i] in gates]
+    order = [(i, names[i], gates[names[i]]) for i in dict.fromkeys(order)]
+
+    @wraps(f)
+    def gated(*args, **named):
+        if args and type(args[0]) is Watched:  # it comes from a function that has checked
+            return f(*args, **named)
+        if named or len(args) < len(names):
+            bound = signature(f).bind(*args, **named)
+            bound.apply_defaults()
+            args = bound.arguments.values()
+        args = list(args)
+        x = args[0] if names[0] == "self" else None
+        for i, name, kind in order:
+            args[i] = kind(name, args[i], x)
+            x = args[i] if i == first else x
+        with np.errstate(all="ignore"):
+            return result(f, f(*args[:plain], **dict(zip(keywords, args[plain:]))), x if "x" in names else None)
+    gated.bare = f
+    return gated
 
 
-def generator(rng):
-    """rng, a numpy.random.Generator."""
-    return demand(isinstance(rng, np.random.Generator), "rng", rng, "a numpy.random.Generator, as default_rng(0) is")
+def result(f, value, x):
+    """value of f, an array or several, if it is finite, in x's dtype; other things as they are."""
+    if isinstance(value, tuple):
+        return tuple(result(f, a, x) for a in value)
+    if isinstance(value, (np.ndarray, np.floating, Box)):
+        value = in_precision(value, getattr(x, "dtype", getval(value).dtype))
+        if not isinstance(value, Box) and not finite(value):
+            raise FloatingPointError(f"{f.__qualname__.split('.<')[0]} is not finite: the inputs are too large, or too "
+                                     f"far apart, for {value.dtype}")
+    return value
+
+
+sampling = partial(checked, x=start)  # no derivative goes through a sampler
 
 
 # Chains and training.
 
 
 @contextmanager
-def chain_step(step, x, start, remedy):
-    """One step of chains at x: where it fails, the error gets its number and the likely cause."""
+def at(place, remedy=""):
+    """Where numbers leave the range of floats, the error says at which place."""
     try:
-        with np.errstate(all="ignore"):
-            yield
-    except OverflowError as error:
-        raise FloatingPointError(f"the chain diverged at step {step}: {error} {remedy}") from None
+        yield
     except FloatingPointError as error:
-        first, last = np.abs(start).max(), np.abs(x).max()
-        cause = f" {remedy}" if last > 1e3 * (1 + first) else ": the score is at fault, not the step"
-        raise FloatingPointError(f"{error} at step {step}; |x| went from {first:.3g} to {last:.3g}{cause}") from None
+        raise FloatingPointError(f"at {place}: {error}{remedy}") from None
 
 
-def unbroken(moved, x):
-    """moved, where chains went from x, if its squares are numbers still."""
-    if not math.isfinite(np.vdot(moved, moved)):
-        raise OverflowError(f"|x| went from {np.abs(x).max():.3g} to {np.abs(moved).max():.3g}")
-    return moved
-
-
-def iterator(progress, steps):
-    """The iterator over steps, wrapped by progress where it is not None."""
-    wrapped = steps if progress is None else function("progress", progress)(steps)
-    return iter(demand(hasattr(wrapped, "__iter__"), "progress(steps)", wrapped, "an iterator over the steps"))
-
-
-def loss_value(value):
-    """value, of a loss that autograd traces, if it is one finite float."""
-    name, a = "loss(params, x, rng)", getval(value)
-    demand(isinstance(value, Box) and getattr(a, "dtype", None) in LIMITS, name, a,
-           "one float that depends on params in a way autograd sees, written with autograd.numpy")
-    if a.shape:
-        raise ValueError(f"{name} has shape {a.shape}; want one number, such as a mean over rows")
-    if not math.isfinite(a):
-        raise FloatingPointError(f"the loss is {a:.3g}")
-    return value
-
-
-def training_failed(error, k, theta, rate):
-    """The error of step k of training, with the remedy that fits: nothing has moved before the first."""
-    remedy = (f"try a learning_rate below {rate:.3g}" if k > 1 else
-              "no step was taken yet, so look at the loss and at the scale of data and params")
-    return FloatingPointError(f"at step {k}, |params| up to {np.abs(theta).max():.3g}: {error}; {remedy}")
+def moved(after, x, remedy):
+    """after, where chains went from x, if its squares are numbers still."""
+    untraced("score(x)", after)
+    if not math.isfinite(np.vdot(after, after)):
+        raise FloatingPointError(f"the chain diverged, |x| went from {np.abs(x).max():.3g} to {np.abs(after).max():.3g}; "
+                                 f"{remedy}")
+    return after

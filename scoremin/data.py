@@ -36,7 +36,7 @@ before training: with x = shift + scale·u, column by column, the density of x i
 import autograd.numpy as np
 from autograd.extend import notrace_primitive
 
-from .checks import floats, generator, in_precision, in_range, nonnegative, points, positive, untraced, whole
+from .checks import checked, doubles, floats, start, untraced
 
 
 def squared_distances(a, b):
@@ -61,52 +61,51 @@ class GaussianMixture:
     (K,d,d), symmetric and positive definite beyond rounding. Raises ValueError otherwise."""
 
     def __init__(self, weights, means, covs):
-        self.means = points("means", means, dtype=np.float64)
-        (K, d), weights = self.means.shape, floats("weights", weights, np.float64)
+        self.means, weights = doubles("means", means), floats("weights", untraced("weights", weights), np.float64)
+        K, self.d = self.means.shape
         if weights.shape != (K,) or not (weights > 0).all() or abs(weights.sum() - 1) > 1e-6:
             raise ValueError(f"weights are {weights}; want {K} numbers > 0 that sum to 1, one per mean")
-        self.weights, self.covs = weights / weights.sum(), covariances(covs, K, d)
+        self.weights, self.covs = weights / weights.sum(), covariances(covs, K, self.d)
         self.precisions = np.linalg.inv(self.covs)                           # (K,d,d)
         self.log_scales = (np.log(self.weights) - 0.5 * np.linalg.slogdet(self.covs)[1]
-                           - 0.5 * d * np.log(2 * np.pi))                    # (K,)  (MIX.2)
+                           - 0.5 * self.d * np.log(2 * np.pi))                    # (K,)  (MIX.2)
 
     def _terms(self, x):
         diff = x[:, None, :] - self.means                                    # (N,K,d) float64, also where x is not
         pull = np.einsum("nki,kij->nkj", diff, self.precisions)              # (N,K,d)
         return self.log_scales - 0.5 * np.sum(diff * pull, axis=2), pull     # (N,K)  (MIX.2)
 
+    @checked
     def sample(self, rng, n):
         """n independent points (n,d)."""
-        n, rng = whole("n", n), generator(rng)
         k = rng.choice(len(self.weights), size=n, p=self.weights)            # (n,)
-        x = rng.standard_normal((n, self.means.shape[1]))                    # (n,d)
+        x = rng.standard_normal((n, self.d))                                 # (n,d)
         for i, root in enumerate(np.linalg.cholesky(self.covs)):             # one (d,d) at a time
             x[k == i] = self.means[i] + x[k == i] @ root.T
         return x
 
-    @in_range
+    @checked
     def log_density(self, x):
         """log p(x), (N,d) -> (N,)."""
-        x = points("x", x, self.means.shape[1])
-        return in_precision(log_sum_exp(self._terms(x)[0]), x.dtype)         # (N,)  (MIX.1)
+        return log_sum_exp(self._terms(x)[0])                                # (N,)  (MIX.1)
 
-    @in_range
+    @checked
     def score(self, x):
         """∇log p(x), (N,d) -> (N,d)."""
-        x = points("x", x, self.means.shape[1])
         log_joint, pull = self._terms(x)
         r = np.exp(log_joint - log_sum_exp(log_joint)[:, None])              # (N,K)  (MIX.3)
-        return in_precision(-np.sum(r[:, :, None] * pull, axis=1), x.dtype)  # (N,d)  (MIX.4)
+        return -np.sum(r[:, :, None] * pull, axis=1)                         # (N,d)  (MIX.4)
 
+    @checked
     def smoothed(self, sigma):
         """The mixture of x + σz, another GaussianMixture."""
-        noise = positive("sigma", sigma)**2 * np.eye(self.means.shape[1])    # (d,d)
+        noise = sigma**2 * np.eye(self.d)                                    # (d,d)
         return GaussianMixture(self.weights, self.means, self.covs + noise)  # (MIX.6)
 
 
 def covariances(covs, K, d):
     """covs (K,d,d) as they are, if each is symmetric and positive definite to more than rounding, in its own scale."""
-    covs = floats("covs", untraced("covs", covs), np.float64)
+    covs = floats("covs", untraced("covs", covs), np.float64).copy()
     if covs.shape != (K, d, d) or not (np.einsum("kii->ki", covs) > np.finfo(float).tiny).all():
         raise ValueError(f"covs have shape {covs.shape}; want ({K}, {d}, {d}), variances > 0")
     deviations = np.sqrt(np.einsum("kii->ki", covs))                         # (K,d)
@@ -119,12 +118,11 @@ def covariances(covs, K, d):
     return covs
 
 
-@in_range
+@checked(data=start)
 def standardise(data):
     """u (n,d) of mean 0 and deviation 1 in each column, shift (d,) and scale (d,): data = shift + scale·u.
 
     The score of the data is that of u over scale (MIX.8). Raises ValueError where a column is constant."""
-    data = points("data", untraced("data", data))
     shift, scale = data.mean(axis=0), data.std(axis=0)                       # (d,) (d,)
     constant = (np.ptp(data, axis=0) == 0) | (scale < np.finfo(data.dtype).tiny**0.5)  # (d,) or its squares underflow
     if constant.any():
@@ -132,25 +130,25 @@ def standardise(data):
     return (data - shift) / scale, shift, scale                              # (n,d) (d,) (d,)  (MIX.8)
 
 
+@checked
 def swiss_roll(rng, n, noise=0.5):
     """Spiral t(cos t, sin t), t uniform on [1.5π, 4.5π], plus noise·N(0, I), all divided by 10; (n,2)."""
-    n, noise, rng = whole("n", n), nonnegative("noise", noise), generator(rng)
     t = 1.5 * np.pi * (1 + 2 * rng.random((n, 1)))                           # (n,1)
     return (t * np.hstack([np.cos(t), np.sin(t)]) + noise * rng.standard_normal((n, 2))) / 10
 
 
+@checked
 def two_moons(rng, n, noise=0.1):
     """Two interleaved unit half circles about (±½, ±¼), the upper one to the left, plus noise·N(0, I); (n,2)."""
-    n, noise, rng = whole("n", n), nonnegative("noise", noise), generator(rng)
     t = np.pi * rng.random((n, 1))                                           # (n,1)
     side = rng.choice([-1.0, 1.0], size=(n, 1))                              # (n,1)
     x = side * np.hstack([np.cos(t) - 0.5, np.sin(t) - 0.25])                # (n,2)
     return x + noise * rng.standard_normal((n, 2))
 
 
+@checked
 def checkerboard(rng, n):
     """Uniform on the 8 dark unit squares of a 4 by 4 board over [−2, 2]²; (n,2)."""
-    n, rng = whole("n", n), generator(rng)
     column = rng.integers(-2, 2, size=n)                                     # (n,)
     row = 2 * rng.integers(-1, 1, size=n) + column % 2                       # (n,) same colour
     return np.stack([column, row], axis=1) + rng.random((n, 2))

@@ -72,34 +72,28 @@ Cost: one network pass. Sources: Vincent 2011, eq. 11 and appendix; Robbins 1956
 (Tweedie); Ho et al. 2020, eq. 14; Wang et al. 2020 (control variate); Lyu 2009 (DSM.18).
 """
 
-from .backprop import half_square, inner, mean
-from .checks import in_range, points, positive, quiet, same_rows, value_at
+from .checks import checked, positive
+from .derivatives import half_square, inner, mean
 
 
-@quiet
+@checked
 def denoising_loss(score, x, z, sigma):
     """½ E‖s(x + σz) + z/σ‖², a scalar. z (N,d) standard normal, sigma one number > 0."""
-    x = points("x", x)
-    z, sigma = same_rows("z", z, x), positive("sigma", sigma, x.dtype)
-    s = value_at(score, x + sigma * z)                                       # (N,d)
+    s = score(x + sigma * z)                                                 # (N,d)
     return mean(half_square(s + z / sigma))                                  # ()  (DSM.4)
 
 
-@quiet
+@checked
 def denoising_vr_loss(score, x, z, sigma):
     """A loss of the mean of denoising_loss and, by the control variate of (DSM.13), of low variance at small sigma.
 
     z (N,d) standard normal, sigma one number > 0. Two passes of the score."""
-    x = points("x", x)
-    d, z, sigma = x.shape[1], same_rows("z", z, x), positive("sigma", sigma, x.dtype)
-    s, clean = value_at(score, x + sigma * z), value_at(score, x)            # (N,d) (N,d)
-    return mean(half_square(s) + inner(z, s - clean) / sigma) + d / (2 * sigma**2)  # ()  (DSM.13)
+    s, clean = score(x + sigma * z), score(x)                                # (N,d) (N,d)
+    return mean(half_square(s) + inner(z, s - clean) / sigma) + x.shape[1] / (2 * sigma**2)  # ()  (DSM.13)
 
 
-@in_range
+@checked(sigma=positive)
 def tweedie(score, x_noisy, sigma):
     """E[x | x_noisy] (N,d), the denoised points, for the score of q_σ. Where σ is large against the
     data the two terms cancel, and float32 loses digits."""
-    x_noisy = points("x_noisy", x_noisy)
-    s, sigma = value_at(score, x_noisy), positive("sigma", sigma, x_noisy.dtype)
-    return x_noisy + sigma**2 * s                                            # (N,d)  (DSM.8)
+    return x_noisy + sigma**2 * score(x_noisy)                               # (N,d)  (DSM.8)

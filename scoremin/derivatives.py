@@ -19,45 +19,77 @@ s_n depends on x_n alone. For example
 Plain numpy inside it hides operations from autograd; where that can be seen, TypeError says so.
 """
 
+import math
+
 import autograd.numpy as np
 from autograd import make_jvp
+from autograd.differential_operators import make_jvp_reversemode
+from autograd.extend import defjvp, defvjp, primitive
 
-from .checks import ask, like, pair, points, quiet, same_rows, value_at
+from .backprop import TRACING
+from .checks import checked
+
+
+@primitive
+def mean(a):
+    """E[a] over all entries, any shape -> ()."""
+    value = a.sum() / a.size
+    if not math.isfinite(value):
+        raise FloatingPointError(f"the loss is {value}: its terms leave the range of {a.dtype}")
+    return value
+
+
+@primitive
+def half_square(a):
+    """½‖a‖² of each row, (…,d) -> (…)."""
+    return 0.5 * np.einsum("...i,...i->...", a, a)
+
+
+@primitive
+def inner(a, b):
+    """aᵀb of each row, (…,d) (…,d) -> (…)."""
+    return np.einsum("...i,...i->...", a, b)
+
+
+def along_b(g, a, b):
+    """The cotangent g·b of a in aᵀb, summed over probes where b has them and a has not."""
+    weighted = g[..., None] * b
+    return np.sum(weighted, axis=0) if weighted.ndim > a.ndim else weighted
+
+
+defvjp(mean, lambda ans, a: lambda g: g / a.size * np.ones(a.shape, a.dtype))
+defjvp(mean, lambda g, ans, a: np.sum(g) / a.size)
+defvjp(half_square, lambda ans, a: lambda g: g[..., None] * a)
+defjvp(half_square, lambda g, ans, a: inner(g, a))
+defvjp(inner, lambda ans, a, b: lambda g: along_b(g, a, b), lambda ans, a, b: lambda g: along_b(g, b, a))
+defjvp(inner, lambda g, ans, a, b: inner(g, b), lambda g, ans, a, b: inner(a, g))
+
+
+def pushed(f, x, v):
+    """f(x) and J v, in autograd's forward mode, or by two reverse passes where an operation has no rule for that."""
+    try:
+        return make_jvp(f)(x)(v)                                             # (JVP.1)
+    except NotImplementedError:
+        return f(x), make_jvp_reversemode(f)(x)(v)
 
 
 def along(f, x, v):
-    """f(x) and J v by forward mode, v (N,d), or (M,N,d) one after the other."""
-    pushforward = make_jvp(f)(x)                                             # (JVP.1)
-    if v.ndim == 2:
-        return pushforward(v)
-    s, Jv = zip(*[pushforward(v_m) for v_m in v])
-    return s[0], np.stack(Jv)                                                # (N,d) (M,N,d)
+    """f(x) and J v, v (N,d), or (M,N,d) one after the other."""
+    with TRACING:
+        s, Jv = zip(*[pushed(f, x, v_m) for v_m in (v if v.ndim == 3 else [v])])
+    return s[0], np.stack(Jv) if v.ndim == 3 else Jv[0]                      # (N,d) like v
 
 
-def tangent(score, x, v):
-    """jvp, for x and v that are checked already."""
-    if hasattr(score, "jvp"):
-        s, Jv = pair("score.jvp(x, v)", ask("score.jvp", score, "jvp", x, v))
-    else:
-        s, Jv = along(lambda x: value_at(score, x), x, v)
-    return like("score(x)", s, x.shape, x.dtype), like("score's Jv", Jv, v.shape, x.dtype)
-
-
-@quiet
+@checked
 def jvp(score, x, v):
     """s(x) (N,d) and Jv, shaped like v: one direction a row (N,d), or M of them (M,N,d)."""
-    x = points("x", x)
-    return tangent(score, x, same_rows("v", v, x, stacked=True))
+    return score.jvp(x, v) if hasattr(score, "jvp") else along(score, x, v)
 
 
-@quiet
+@checked
 def divergence(score, x):
     """s(x) (N,d) and the exact trace of its Jacobian (N,)."""
-    x = points("x", x)
-    if not hasattr(score, "divergence"):
-        return trace(score, x)
-    s, tr = pair("score.divergence(x)", ask("score.divergence", score, "divergence", x))
-    return like("score(x)", s, x.shape, x.dtype), like("score's trace", tr, x.shape[:1], x.dtype)
+    return score.divergence(x) if hasattr(score, "divergence") else trace(score, x)
 
 
 def trace(score, x):
@@ -65,10 +97,10 @@ def trace(score, x):
     else one after the other, so that memory does not grow with d²."""
     units = np.broadcast_to(np.eye(x.shape[1], dtype=x.dtype)[:, None], (x.shape[1], *x.shape))  # (d,N,d)
     if hasattr(score, "jvp"):
-        s, J = tangent(score, x, units)                                      # (N,d) (d,N,d)
+        s, J = score.jvp(x, units)                                           # (N,d) (d,N,d)
         return s, np.sum(units * J, axis=(0, 2))                             # (N,d) (N,)  (JVP.2)
     tr = 0
     for j, unit in enumerate(units):
-        s, Jv = tangent(score, x, unit)                                      # (N,d) (N,d)
+        s, Jv = along(score, x, unit)                                        # (N,d) (N,d)
         tr = tr + Jv[:, j]                                                   # (N,)  (JVP.2)
-    return s, like("score's trace", tr, x.shape[:1], x.dtype)
+    return s, tr

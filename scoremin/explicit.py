@@ -51,24 +51,24 @@ Wenliang & Kanagawa 2020 (ESM.7).
 
 import autograd.numpy as np
 
-from .backprop import half_square, mean
-from .checks import flag, in_range, points, positive, quiet, same_rows, value_at
+from .checks import checked
 from .data import log_sum_exp, row_max
+from .derivatives import half_square, mean
 
 BLOCK = 2**17  # kernel values held at once, in each coordinate: 1 MiB in float64
 
 
-@quiet
+@checked
 def explicit_loss(score, x, target):
     """½ E‖s(x) − target‖², a scalar. target (N,d) holds the values of the score to match."""
-    x = points("x", x)
-    target = same_rows("target", target, x)
-    s = value_at(score, x)                                                   # (N,d)
+    s = score(x)                                                             # (N,d)
     return mean(half_square(s - target))                                     # ()  (ESM.1)
 
 
 def _kernels(x, data, h, leave_one_out):
     """For blocks of rows of x: the differences x_i − x, one (B,n) a coordinate, and −‖x − x_i‖²/2h² (B,n)."""
+    if leave_one_out and (len(data) < 2 or not np.array_equal(x, data)):
+        raise ValueError(f"leave_one_out wants x to be data itself, at least 2 rows; shapes {x.shape}, {data.shape}")
     n, d = data.shape
     rows = max(1, BLOCK // (n * d))
     for start in range(0, len(x), rows):
@@ -81,31 +81,20 @@ def _kernels(x, data, h, leave_one_out):
         yield shifts, a
 
 
-def _kde_arguments(x, data, h, leave_one_out):
-    """x, data and h, checked. leave_one_out wants x to be data itself."""
-    x = points("x", x)
-    data = points("data", data, x.shape[1], x.dtype)
-    if flag("leave_one_out", leave_one_out) and (len(data) < 2 or not np.array_equal(x, data)):
-        raise ValueError(f"leave_one_out wants x to be data itself, at least 2 rows; shapes {x.shape}, {data.shape}")
-    return x, data, positive("h", h, x.dtype)
-
-
-@in_range
+@checked
 def kde_log_density(x, data, h, leave_one_out=False):
     """log p_h(x), (N,d) -> (N,), for data (n,d) and bandwidth h > 0; memory does not grow with N.
 
     leave_one_out: x is data itself, and each row skips its own kernel."""
-    x, data, h = _kde_arguments(x, data, h, leave_one_out)
     n, d = len(data) - leave_one_out, data.shape[1]
     log_norm = float(np.log(n) + 0.5 * d * np.log(2 * np.pi * h**2))
     a = np.concatenate([log_sum_exp(a) for _, a in _kernels(x, data, h, leave_one_out)])  # (N,)
     return a - log_norm                                                      # (N,)  (ESM.5) (ESM.9)
 
 
-@in_range
+@checked
 def kde_score(x, data, h, leave_one_out=False):
     """∇log p_h(x), (N,d) -> (N,d); arguments as in kde_log_density."""
-    x, data, h = _kde_arguments(x, data, h, leave_one_out)
     shift = []
     for shifts, a in _kernels(x, data, h, leave_one_out):
         w = np.exp(a - row_max(a))                                           # (B,n)

@@ -73,12 +73,11 @@ whatever d is: two more products, W_3 W_1 once a step and φ'_1ᵀ(…) once a r
 at the cost of an estimator, too.) Sources: Hyvärinen 2005, theorem 1 and section 3.1; Onken et al. 2021.
 """
 
-from .backprop import half_square, mean
-from .checks import quiet
-from .derivatives import divergence
+from .checks import checked
+from .derivatives import divergence, half_square, mean
 
 
-@quiet
+@checked
 def implicit_loss(score, x):
     """E[½‖s‖² + tr ∂s/∂x], a scalar, with the exact trace."""
     s, tr = divergence(score, x)                                             # (N,d) (N,)

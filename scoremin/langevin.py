@@ -55,42 +55,33 @@ Cost: one network pass a step, no gradients. Sources: Roberts & Tweedie 1996 (LD
 Song & Ermon 2019, algorithm 1; Jolicoeur-Martineau et al. 2021 (denoise).
 """
 
-from .checks import (
-    chain_step, descending, flag, function, generator, nonnegative, points, positive, quiet, unbroken, untraced,
-    value_at, whole,
-)
+from .checks import at, moved, sampling
 
 
+@sampling
 def langevin(score, x, step, n_steps, rng, temperature=1.0, callback=None):
     """n_steps of Langevin dynamics from x (N,d), N chains at once; returns the last positions.
 
     step is in the convention (LD.3). callback(i, x) is called after step i = 0, 1, … with a copy.
     Raises FloatingPointError when the chain diverges or the score is not finite, with the step."""
-    x, step, rng = points("x", untraced("x", x)).copy(), positive("step", step), generator(rng)
-    noise, start = (nonnegative("temperature", temperature) * step)**0.5, x
-    for i in range(whole("n_steps", n_steps, least=0)):
+    noise = (temperature * step)**0.5
+    for i in range(n_steps):
         z = rng.standard_normal(x.shape, x.dtype)                            # (N,d)
-        with chain_step(i, x, start, f"at a step size of {step:.3g}; use a smaller step"):
-            s, last = value_at(score, x), x                                  # (N,d) (N,d)
-            x = x + 0.5 * step * s + noise * z                               # (N,d)  (LD.3) (LD.5)
-            unbroken(x, last)
-        if callback is not None:
-            function("callback", callback)(i, x.copy())
+        with at(f"step {i}"):
+            x = moved(x + 0.5 * step * score(x) + noise * z, x, "use a smaller step")  # (N,d)  (LD.3) (LD.5)
+        callback(i, x)
     return x
 
 
-@quiet
+@sampling
 def annealed_langevin(score, x, sigmas, step, n_steps, rng, denoise=False, callback=None):
     """Langevin dynamics on score(x, sigma) at each of sigmas (L,), descending, n_steps at each.
 
     step is that of the last level (LD.8). denoise ends with one noiseless step to E[x|x̃] (LD.11).
     callback(i, x) counts through all L·n_steps steps. Raises as langevin does, with the level."""
-    sigmas, step, n_steps = descending("sigmas", sigmas), positive("step", step), whole("n_steps", n_steps, least=0)
     for i, sigma in enumerate(sigmas):
-        record = None if callback is None else lambda k, x, i=i: function("callback", callback)(i * n_steps + k, x)
         step_i = step * sigma**2 / sigmas[-1]**2                             # (LD.8)
-        try:
-            x = langevin(lambda x, sigma=sigma: value_at(score, x, sigma), x, step_i, n_steps, rng, callback=record)
-        except FloatingPointError as error:
-            raise FloatingPointError(f"at level {i}, sigma = {sigma:.3g}: {error}") from None
-    return x + sigma**2 * value_at(score, x, sigma) if flag("denoise", denoise) else x        # (N,d)  (LD.11)
+        with at(f"level {i}, sigma = {sigma:.3g}"):
+            x = langevin(lambda x, sigma=sigma: score(x, sigma), x, step_i, n_steps, rng,
+                         callback=lambda k, x, i=i: callback(i * n_steps + k, x))
+    return x + sigma**2 * score(x, sigma) if denoise else x                  # (N,d)  (LD.11)

@@ -41,25 +41,27 @@ overfits as above. Sources: Hyvärinen 2005 (exponential family); Sriperumbudur 
 Rahimi & Recht 2007 (Fourier features); Li & Turner 2018 (Stein gradient estimator); Zhou et al. 2020.
 """
 
+from functools import partial
+
 import autograd.numpy as np
 
-from .checks import in_range, nonnegative, points, quiet, result, untraced, value_at
+from .checks import checked, points, start, untraced
 from .derivatives import along
 
 
-@quiet
+@checked(x=start)
 def linear_score(features, x, ridge=0.0):
     """The score function s(x) = W f(x) that minimises J_ISM + ½ ridge ‖W‖² on the points x (N,d).
 
     features(x), (N,d) -> (N,m), treats rows independently and is written with autograd.numpy. Raises ValueError
-    where ridge is 0 and the features are linearly dependent on x: J_ISM has no minimum."""
-    x, ridge = points("x", untraced("x", x)), nonnegative("ridge", ridge)
-    f = lambda x: value_at(features, x, name="features", shape=(len(x), None))
+    where ridge is 0 and the features are linearly dependent on x: no minimum, or no single one (LIN.4)."""
     units = [np.broadcast_to(unit, x.shape) for unit in np.eye(x.shape[1], dtype=x.dtype)]
-    values, slopes = zip(*[along(f, x, unit) for unit in units])             # d of (N,m)
-    F = values[0].T @ values[0] / len(x) + ridge * np.eye(values[0].shape[1], dtype=x.dtype)  # (m,m)  (LIN.1)
+    values, slopes = zip(*[along(features, x, unit) for unit in units])             # d of (N,m)
+    f = untraced("features(x)", values[0])                                   # (N,m)
+    F = f.T @ f / len(x) + ridge * np.eye(f.shape[1], dtype=x.dtype)         # (m,m)  (LIN.1)
     U = np.stack([slope.mean(axis=0) for slope in slopes], axis=1)           # (m,d)  (LIN.1)
-    if np.linalg.matrix_rank(result("E[f fᵀ]", F), hermitian=True) < len(F):
-        raise ValueError(f"features(x), {values[0].shape}, are linearly dependent on x; want fewer, or more ridge")
-    W = -np.linalg.solve(F, result("E[∂f/∂x]", U))                           # (m,d), Wᵀ  (LIN.2)
-    return in_range(lambda x: np.dot(f(points("x", x, len(units))), W))      # (N,d)
+    if not np.isfinite(F).all() or np.linalg.matrix_rank(F, hermitian=True) < len(F):
+        raise ValueError(f"features(x), {f.shape}, are linearly dependent on x, or of sizes too far apart; want fewer, "
+                         "standardised, or more ridge")
+    W = -np.linalg.solve(F, U)                                               # (m,d), Wᵀ  (LIN.2)
+    return checked(lambda x: np.dot(features(x), W), x=partial(points, width=len(W.T)))  # (N,d)

@@ -32,21 +32,21 @@ Source: Székely & Rizzo 2013.
 
 import numpy as np
 
-from .checks import generator, in_range, points, quiet, result, untraced, value_at, whole
+from .checks import Watched, checked, doubles
 from .data import squared_distances
 from .explicit import explicit_loss
 
 
-@quiet
+@checked(target=Watched)
 def fisher_divergence(score, target, x):
     """½ E‖s(x) − target(x)‖² for two score functions on points x (N,d)."""
-    x = points("x", x)
-    return explicit_loss(score, x, value_at(target, x, name="target"))       # ()  (ESM.1)
+    return explicit_loss(score, x, target(x))                                # ()  (ESM.1)
 
 
+@checked(target=Watched)
 def relative_error(score, target, x):
     """fisher_divergence over that of s = 0: a mean square, whose root is the size of the error in the score's."""
-    size = fisher_divergence(np.zeros_like, target, x)                       # ()
+    size = explicit_loss(np.zeros_like, x, target(x))                        # ()
     if not size > 0:
         raise ValueError("target(x) is 0 at every x: no error is relative to it")
     return fisher_divergence(score, target, x) / size                        # ()  (MET.1)
@@ -75,30 +75,25 @@ def _mean_distance(a, b):
     return sum(np.sum(R, dtype=float) for R in blocks) / (len(a) * len(b))
 
 
-@in_range
+@checked(a=doubles, b=doubles)
 def energy_distance(a, b):
     """Energy distance between samples a (n,d) and b (m,d); for one law about (1/n + 1/m) E‖a − a'‖."""
-    a = points("a", untraced("a", a), dtype=np.float64)
-    b = points("b", untraced("b", b), a.shape[1], np.float64)
     return 2 * _mean_distance(a, b) - _mean_distance(a, a) - _mean_distance(b, b)  # ()  (MET.2)
 
 
-@in_range
+@checked(a=doubles, b=doubles)
 def two_sample_test(a, b, rng, n_permutations=999):
     """p-value of the hypothesis that a (n,d) and b (m,d) come from one law. Memory (n+m)²."""
-    a = points("a", untraced("a", a), dtype=np.float64)
-    pool = np.concatenate([a, points("b", untraced("b", b), a.shape[1], np.float64)])  # (n+m,d)
-    R = result("two_sample_test", distances(pool, pool))                     # (n+m,n+m)
-    w, rng = np.repeat([1 / len(a), -1 / (len(pool) - len(a))], [len(a), len(pool) - len(a)]), generator(rng)
-    draws = np.stack([w] + [rng.permutation(w) for _ in range(whole("n_permutations", n_permutations))])
+    pool = np.concatenate([a, b])                                            # (n+m,d)
+    R = distances(pool, pool)                                                # (n+m,n+m)
+    w = np.repeat([1 / len(a), -1 / len(b)], [len(a), len(b)])               # (n+m,)
+    draws = np.stack([w] + [rng.permutation(w) for _ in range(n_permutations)])  # (B+1,n+m)
     ED = -np.sum(draws @ R * draws, axis=1)                                  # (B+1,)  (MET.3)
     return np.mean(ED >= ED[0] - 1e-12 * R.max())                            # ()  (MET.4)
 
 
-@in_range
+@checked(x=doubles, means=doubles)
 def mode_weights(x, means):
     """Share of the points x (N,d) that are nearest to each of means (K,d), (K,); ties go to the first."""
-    means = points("means", untraced("means", means), dtype=np.float64)
-    x = points("x", untraced("x", x), means.shape[1], np.float64)
-    sq = result("mode_weights", squared_distances(x, means))                 # (N,K)
+    sq = squared_distances(x, means)                                         # (N,K)
     return np.bincount(np.argmin(sq, axis=1), minlength=len(means)) / len(x)  # (K,)

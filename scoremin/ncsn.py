@@ -41,22 +41,20 @@ Sources: Song & Ermon 2019, eq. 5, 6; Song & Ermon 2020 (choice of levels).
 
 import numpy as np
 
-from .backprop import half_square, mean
-from .checks import noise_levels, points, positive, quiet, same_rows, value_at, whole
+from .checks import checked, noise_levels, several
+from .derivatives import half_square, mean
 
 
-@quiet
+@checked(sigma=noise_levels)
 def ncsn_loss(score, x, z, sigma):
     """½ E σ²‖s(x + σz, σ) + z/σ‖², a scalar. score(x, sigma) with sigma (N,), one level a row."""
-    x = points("x", x)
-    z, sigma = same_rows("z", z, x), noise_levels("sigma", sigma, x)         # (N,d) (N,1)
-    s = value_at(score, x + sigma * z, sigma)                                # (N,d)
+    s = score(x + sigma * z, sigma)                                          # (N,d), sigma a column (N,1)
     return mean(half_square(sigma * s + z))                                  # ()  (NCSN.4)
 
 
+@checked(n=several)
 def geometric_sigmas(sigma_max, sigma_min, n):
     """n noise levels (n,) from sigma_max down to sigma_min in equal ratios."""
-    sigma_max, sigma_min, n = positive("sigma_max", sigma_max), positive("sigma_min", sigma_min), whole("n", n, 2)
     if not sigma_max > sigma_min * (1 + 4e-16 * n):
         raise ValueError(f"sigma_max is {sigma_max}, sigma_min {sigma_min}; want room for {n} levels")
     return np.geomspace(sigma_max, sigma_min, n)                             # (n,)  (NCSN.1)

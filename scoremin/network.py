@@ -47,8 +47,8 @@ import autograd.numpy as np
 from autograd import elementwise_grad
 from autograd.extend import defjvp, defvjp, primitive
 
-from .backprop import evaluate, in_blocks, mlp, mlp_gradient, mlp_jvp, mlp_trace, traced
-from .checks import float_type, gated, generator, like, parameters, points, positive, quiet, value_at, wholes
+from .backprop import TRACING, evaluate, in_blocks, mlp, mlp_gradient, mlp_jvp, mlp_trace, traced
+from .checks import checked, levels, parameters
 from .derivatives import along, trace
 
 
@@ -78,9 +78,9 @@ defvjp(silu, lambda ans, y: lambda g: g * silu_slope(y))
 defjvp(silu, lambda g, ans, y: g * silu_slope(y))
 
 
+@checked
 def init_mlp(rng, sizes, dtype=np.float64):
     """Parameters for layers of the given sizes, a list of (W (in,out), b (out,)): W ~ N(0, 1/in), b = 0."""
-    sizes, rng, dtype = wholes("sizes", sizes), generator(rng), float_type(dtype)
     if len(sizes) < 2:
         raise ValueError(f"sizes is {sizes}; want an input and an output size")
     return [((rng.standard_normal((n_in, n_out)) / np.sqrt(n_in)).astype(dtype), np.zeros(n_out, dtype))
@@ -122,20 +122,20 @@ class MLP:
     TypeError or ValueError where the layers do not fit."""
 
     def __init__(self, params):
-        self.params, (self.d, outputs) = params, parameters(params)
+        self.params, self.d, outputs = parameters(params)
         if outputs != self.d:
             raise ValueError(f"params lead from {self.d} inputs to {outputs} outputs; a score wants as many")
 
-    @gated
+    @checked
     def __call__(self, x):
         return network(self.params, x)
 
-    @gated
+    @checked
     def jvp(self, x, v):
         """s (N,d), and Jv like v, (N,d) or (M,N,d)."""
         return evaluate(plain_jvp, mlp_jvp, self.params, x, v)
 
-    @gated
+    @checked
     def divergence(self, x):
         """s (N,d), and tr ∂s/∂x (N,): in closed form for two hidden layers, else by d tangents."""
         if len(self.params) == 3:
@@ -150,20 +150,21 @@ class NoiseConditionalMLP:
     params lead from d + 1 inputs to d outputs. The network sees x/√(σ² + σ_data²) and log σ, and its output
     is divided by σ, so that −σ s(x, σ) predicts the noise z (NET.4). Raises as MLP does."""
 
+    @checked
     def __init__(self, params, sigma_data=1.0):
-        self.params, self.sigma_data = params, positive("sigma_data", sigma_data)
-        inputs, self.d = parameters(params)
+        self.params, inputs, self.d = parameters(params)
+        self.sigma_data = sigma_data
         if inputs != self.d + 1:
             raise ValueError(f"params lead from {inputs} inputs to {self.d} outputs; want d + 1 inputs, d outputs")
 
-    @gated
+    @checked(sigma=levels)
     def __call__(self, x, sigma):                                            # (N,d) (N,1)
         scaled = x / np.sqrt(sigma**2 + self.sigma_data**2)                  # (N,d)
         return network(self.params, np.concatenate([scaled, np.log(sigma)], axis=1)) / sigma  # (N,d)  (NET.4)
 
+    @checked
     def at(self, sigma):
         """The score function s(·, sigma) at one level, as an MLP."""
-        sigma = positive("sigma", sigma)
         (W, b), *rest = self.params                                          # (d+1,k) (k,)
         layers = [(W[:-1] / (sigma**2 + self.sigma_data**2)**0.5, b + math.log(sigma) * W[-1]), *rest]
         W, b = layers[-1]
@@ -174,27 +175,28 @@ class EnergyMLP:
     """Energy E(x), (N,d) -> (N,); the last layer of params has one output. Raises as MLP does."""
 
     def __init__(self, params):
-        self.params, (self.d, outputs) = params, parameters(params)
+        self.params, self.d, outputs = parameters(params)
         if outputs != 1:
             raise ValueError(f"params lead to {outputs} outputs; an energy wants 1")
 
-    @gated
+    @checked
     def __call__(self, x):
         return network(self.params, x)[:, 0]
 
-    @gated
+    @checked
     def gradient(self, x):
         """∇E(x) (N,d)."""
         return evaluate(plain_gradient, mlp_gradient, self.params, x)
 
 
+@checked
 def energy_score(energy):
     """The score function −∇E of any energy (N,d) -> (N,) that treats rows independently. An energy of your own
     is written with autograd.numpy; one that offers .gradient(x) is asked for that."""
-    @quiet
-    def gradient(x):
+    @checked
+    def score(x):
         if hasattr(energy, "gradient"):
-            return value_at(energy.gradient, x, name="energy.gradient")
-        slope = elementwise_grad(lambda x: value_at(energy, x, name="energy", shape=x.shape[:1]))(x)
-        return like("energy's gradient", slope, x.shape, x.dtype)
-    return lambda x: -gradient(points("x", x))                               # (N,d)  (EBM.3)
+            return -energy.gradient(x)                                       # (N,d)  (EBM.3)
+        with TRACING:
+            return -elementwise_grad(energy)(x)                              # (N,d)  (EBM.3)
+    return score

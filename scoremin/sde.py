@@ -97,45 +97,46 @@ from math import log
 
 import numpy as np
 
-from .checks import chain_step, descending, function, generator, points, quiet, unbroken, untraced, value_at
+from .checks import at, grid, moved, sampling, upwards
 from .derivatives import divergence
+
+FINER = "use finer sigmas or smaller x"
 
 
 def _follow(advance, x, sigmas):
     """x (N,d) after advance(x, sigma, its successor) from each level to the next."""
-    start = x
     for i, (sigma, after) in enumerate(pairwise(sigmas)):
-        place = f"{i}, from sigma = {sigma:.3g} to {after:.3g}"
-        with chain_step(place, x, start, "or out of range; use finer sigmas or smaller x"):
-            x = unbroken(advance(x, sigma, after), x)
+        with at(f"step {i}, from sigma = {sigma:.3g} to {after:.3g}"):
+            x = moved(advance(x, sigma, after), x, FINER)
     return x
 
 
+@sampling(sigmas=grid)
 def reverse_sde(score, x, sigmas, rng):
     """Samples of q at sigmas[-1] from samples x (N,d) of q at sigmas[0], by Euler–Maruyama in σ².
 
     score(x, sigma) is called once for each level but the last; sigmas (n,) strictly descending.
     Order 1. Raises FloatingPointError, with the step, when the path diverges."""
-    rng = generator(rng)
-
     def advance(x, sigma, after):
         lost = sigma**2 - after**2
         z = rng.standard_normal(x.shape, x.dtype)                            # (N,d)
-        return x + lost * value_at(score, x, sigma) + lost**0.5 * z          # (N,d)  (SDE.8)
-    return _follow(advance, points("x", untraced("x", x)), descending("sigmas", sigmas, 2))
+        return x + lost * score(x, sigma) + lost**0.5 * z                    # (N,d)  (SDE.8)
+    return _follow(advance, x, sigmas)
 
 
+@sampling(sigmas=upwards)
 def probability_flow(score, x, sigmas):
     """x (N,d) carried from sigmas[0] to sigmas[-1], up or down, by dx/dσ = −σ s, with Heun's method.
 
     Two calls of score(x, sigma) a step, order 2. Raises as reverse_sde does."""
     def advance(x, sigma, after):
-        slope = -sigma * value_at(score, x, sigma)                           # (N,d)  (SDE.14)
-        guess = unbroken(x + (after - sigma) * slope, x)                     # (N,d)  (SDE.16)
-        return x + 0.5 * (after - sigma) * (slope - after * value_at(score, guess, after))  # (N,d)  (SDE.16)
-    return _follow(advance, points("x", untraced("x", x)), descending("sigmas", sigmas, 2, upwards=True))
+        slope = -sigma * score(x, sigma)                                     # (N,d)  (SDE.14)
+        guess = moved(x + (after - sigma) * slope, x, FINER)                 # (N,d)  (SDE.16)
+        return x + 0.5 * (after - sigma) * (slope - after * score(guess, after))  # (N,d)  (SDE.16)
+    return _follow(advance, x, sigmas)
 
 
+@sampling(sigmas=grid)
 def dpm_solver(score, x, sigmas):
     """x (N,d) carried down the same flow by DPM-Solver++(2M): one call of score(x, sigma) a step, order 2.
 
@@ -143,37 +144,34 @@ def dpm_solver(score, x, sigmas):
     last = []                                                                # D, η of the step before
 
     def advance(x, sigma, after):
-        D, width = x + sigma**2 * value_at(score, x, sigma), log(sigma / after)  # (N,d)
+        D, width = x + sigma**2 * score(x, sigma), log(sigma / after)        # (N,d)
         ahead = D + 0.5 * width / last[1] * (D - last[0]) if last else D     # (N,d)  (SDE.19)
         last[:] = D, width
         return after / sigma * x + (1 - after / sigma) * ahead               # (N,d)  (SDE.18)
-    return _follow(advance, points("x", untraced("x", x)), descending("sigmas", sigmas, 2))
+    return _follow(advance, x, sigmas)
 
 
 def _runge_kutta(f, y, sigma, after):
     """y at after, from y at sigma, for dy/dσ = f(y, σ)."""
     step, middle = after - sigma, 0.5 * (sigma + after)
     f_1 = f(y, sigma)                                                        # like y
-    f_2 = f(unbroken(y + 0.5 * step * f_1, y), middle)
-    f_3 = f(unbroken(y + 0.5 * step * f_2, y), middle)
-    f_4 = f(unbroken(y + step * f_3, y), after)
+    f_2 = f(moved(y + 0.5 * step * f_1, y, FINER), middle)
+    f_3 = f(moved(y + 0.5 * step * f_2, y, FINER), middle)
+    f_4 = f(moved(y + step * f_3, y, FINER), after)
     return y + step / 6 * (f_1 + 2 * f_2 + 2 * f_3 + f_4)                    # like y  (SDE.22)
 
 
-@quiet
+@sampling(sigmas=grid)
 def log_likelihood(score, x, sigmas, prior):
     """log q(x) (N,) at the level sigmas[-1], in nats, with the exact divergence, by Runge–Kutta of order 4.
 
     sigmas descending; prior(x), (N,d) -> (N,), is the log-density at sigmas[0]. score(x, sigma); one that
     has .at(sigma), as NoiseConditionalMLP, lends its fast divergence. Raises as reverse_sde does."""
     def slope(y, sigma):
-        fast = hasattr(score, "at")
-        at = function("score.at", score.at)(sigma) if fast else lambda x: value_at(score, x, sigma)
-        s, tr = divergence(at, y[:, :-1])                                    # (N,d) (N,)
+        at_sigma = score.at(sigma) if hasattr(score, "at") else lambda x: score(x, sigma)
+        s, tr = divergence(at_sigma, y[:, :-1])                              # (N,d) (N,)
         return sigma * np.hstack([-s, tr[:, None]])                          # (N,d+1)  (SDE.14) (SDE.20)
 
-    x, sigmas = points("x", untraced("x", x)), descending("sigmas", sigmas, 2)
     y = np.hstack([x, np.zeros_like(x[:, :1])])                              # (N,d+1)
     y = _follow(lambda *ends: _runge_kutta(slope, *ends), y, sigmas[::-1])
-    start = value_at(prior, y[:, :-1], name="prior", shape=x.shape[:1])      # (N,)
-    return start - y[:, -1]                                                  # (N,)  (SDE.21)
+    return prior(y[:, :-1]) - y[:, -1]                                       # (N,)  (SDE.21)

@@ -63,16 +63,13 @@ Sources: Song et al. 2019 (SSM, section 3.1); Hutchinson 1990; Pang et al. 2020 
 
 import autograd.numpy as np
 
-from .backprop import half_square, inner, mean
-from .checks import described, float_type, generator, points, positive, quiet, same_rows, value_at, wholes
-from .derivatives import tangent
+from .checks import checked, rows
+from .derivatives import half_square, inner, jvp, mean
 
 
+@checked
 def probes(rng, kind, shape, dtype=np.float64):
     """Random v with E vvᵀ = I over the last axis: kind "rademacher", "gaussian" or "sphere"; float64 or float32."""
-    rng, shape, dtype = generator(rng), wholes("shape", shape), float_type(dtype)
-    if not shape or not isinstance(kind, str) or kind not in ("rademacher", "gaussian", "sphere"):
-        raise ValueError(f'kind is {described(kind)}, shape {shape}; want "rademacher", "gaussian" or "sphere", (…, d)')
     if kind == "rademacher":
         return 2 * rng.integers(0, 2, size=shape).astype(dtype) - 1
     v = rng.standard_normal(shape, dtype)
@@ -81,32 +78,26 @@ def probes(rng, kind, shape, dtype=np.float64):
     return v
 
 
-@quiet
+@checked
 def sliced_loss(score, x, v):
     """E[½(vᵀs)² + vᵀ ∂s/∂x v], a scalar; v from probes, (N,d), or (M,N,d) to average M a point."""
-    x = points("x", x)
-    v = same_rows("v", v, x, stacked=True)
-    s, Jv = tangent(score, x, v)                                             # (N,d) like v
+    s, Jv = jvp(score, x, v)                                                 # (N,d) like v
     return mean(0.5 * inner(v, s)**2 + inner(v, Jv))                         # ()  (SSM.4)
 
 
-@quiet
+@checked
 def sliced_vr_loss(score, x, v):
     """E[½‖s‖² + vᵀ ∂s/∂x v], a scalar; v as in sliced_loss."""
-    x = points("x", x)
-    v = same_rows("v", v, x, stacked=True)
-    s, Jv = tangent(score, x, v)                                             # (N,d) like v
+    s, Jv = jvp(score, x, v)                                                 # (N,d) like v
     return mean(half_square(s) + inner(v, Jv))                               # ()  (SSM.5)
 
 
-@quiet
+@checked(v=rows)
 def finite_difference_loss(score, x, v, radius):
     """E[½‖(s₊ + s₋)/2‖² + vᵀ(s₊ − s₋)/(2 radius)], a scalar: sliced_vr_loss with no derivative of the score.
 
     v (N,d) from probes; radius > 0 in the units of x. The error is of order radius²; in float32 take .005
     for x of size 1."""
-    x = points("x", x)
-    v, radius = same_rows("v", v, x), positive("radius", radius, x.dtype)
-    ahead, behind = value_at(score, x + radius * v), value_at(score, x - radius * v)  # (N,d) (N,d)
+    ahead, behind = score(x + radius * v), score(x - radius * v)             # (N,d) (N,d)
     s, Jv = 0.5 * (ahead + behind), (ahead - behind) / (2 * radius)          # (N,d) (N,d)  (SSM.11)
     return mean(half_square(s) + inner(v, Jv))                               # ()  (SSM.12)

@@ -21,10 +21,8 @@ import math
 import numpy as np
 from autograd.core import make_vjp
 
-from .backprop import keep_memory
-from .checks import (
-    described, floats, function, generator, iterator, loss_value, points, positive, training_failed, untraced, whole,
-)
+from .backprop import TRACING, keep_memory
+from .checks import at, checked, demand, finite, floats, start, untraced
 
 
 def leaves(params):
@@ -44,8 +42,7 @@ def unpack(parts, params):
 def flat(params):
     """All numbers of params as one vector (P,), and params again as views into it: what moves one moves the other."""
     parts = [floats("params", untraced("params", a)) for a in leaves(untraced("params", params))]
-    if not any(a.size for a in parts):
-        raise ValueError(f"params is {described(params)}; want arrays of numbers to train")
+    demand(any(a.size for a in parts), "params", params, "arrays of numbers to train", ValueError)
     theta = np.concatenate(parts, axis=None)                                 # (P,)
     ends = np.cumsum([np.size(a) for a in parts])[:-1]
     return theta, unpack(iter(np.split(theta, ends)), params)
@@ -61,14 +58,15 @@ def adam_step(theta, g, m_1, m_2, k, rate):
 
 def value_and_gradient(loss, params, x, rng):
     """loss(params, x, rng), and its gradient in params as one vector (P,)."""
-    pullback, value = make_vjp(lambda params: loss_value(function("loss", loss)(params, x, rng)), params)
-    g = np.concatenate(leaves(pullback(np.ones_like(value))), axis=None)     # (P,)
+    with TRACING:
+        pullback, value = make_vjp(lambda params: loss(params, x, rng), params)
+        g = np.concatenate(leaves(pullback(np.ones_like(value))), axis=None)  # (P,)
     if not math.isfinite(np.vdot(g, g)):
         raise FloatingPointError(f"|gradient| is {np.abs(g).max():.3g}")
     return value, g
 
 
-@np.errstate(over="ignore", invalid="ignore")  # what leaves the range of floats is an error below, not a warning
+@checked(data=start)
 def fit(loss, params, data, *, steps, rng, batch_size=256, learning_rate=1e-3, progress=None):
     """Minimise E loss(params, x, rng) over random batches x (batch_size, d) of data (n, d).
 
@@ -76,17 +74,16 @@ def fit(loss, params, data, *, steps, rng, batch_size=256, learning_rate=1e-3, p
     does, and may end it early. Returns the trained params and the losses, one for each step taken. Raises
     FloatingPointError when a loss or its gradient is not finite, or is too large to square."""
     theta, params = flat(params)
-    data, rng = points("data", untraced("data", data), dtype=theta.dtype), generator(rng)
-    rate = positive("learning_rate", learning_rate)
-    n, batch_size = whole("steps", steps), whole("batch_size", batch_size)
-    m_1, m_2, losses = np.zeros_like(theta), np.zeros_like(theta), []        # (P,) (P,)
+    data, m_1, m_2, losses = floats("data", data, theta.dtype), np.zeros_like(theta), np.zeros_like(theta), []
     keep_memory()
-    for _, k in zip(iterator(progress, range(n)), range(1, n + 1)):
+    remedy, slower = "look at the loss and at the scale of data and params", f"try a learning_rate below {learning_rate:.3g}"
+    for _, k in zip(progress(range(steps)), range(1, steps + 1)):
         x = data.take(rng.integers(len(data), size=batch_size), axis=0)      # (B,d)
-        try:
+        with at(f"step {k}", f"; {remedy}"):
             value, g = value_and_gradient(loss, params, x, rng)              # () (P,)
-        except FloatingPointError as error:
-            raise training_failed(error, k, theta, rate) from None
         losses.append(value)
-        adam_step(theta, g, m_1, m_2, k, 0.5 * rate * (1 + math.cos(math.pi * (k - 1) / n)))  # (FIT.4)
+        rate, remedy = 0.5 * learning_rate * (1 + math.cos(math.pi * (k - 1) / steps)), slower  # (FIT.4)
+        adam_step(theta, g, m_1, m_2, k, rate)
+    if not finite(theta):
+        raise FloatingPointError(f"params are not finite after the last step; {slower}")
     return params, np.array(losses)

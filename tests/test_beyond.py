@@ -197,7 +197,7 @@ def test_wrong_input_is_named():
 
 
 def test_a_radius_whose_square_is_no_float32_is_refused():
-    """(SSM.12) The gate knows the precision of x: 1e-25 will do in float64, not in float32."""
-    finite_difference_loss(lambda x: -x, np.ones((2, 2)), np.ones((2, 2)), 1e-25)
+    """(SSM.12) The gate knows the precision of x: beside 1e-15, 1e-25 will do in float64, not in float32."""
+    finite_difference_loss(lambda x: -x, 1e-15 * np.ones((2, 2)), np.ones((2, 2)), 1e-25)
     with pytest.raises(ValueError, match="radius"):
         finite_difference_loss(lambda x: -x, np.ones((2, 2), np.float32), np.ones((2, 2), np.float32), 1e-25)

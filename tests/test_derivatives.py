@@ -10,7 +10,8 @@ from autograd.misc import flatten
 from oracles import MIXTURE, gradient_error, plain_mlp, random_params
 
 from scoremin import MLP, EnergyMLP, NoiseConditionalMLP, divergence, energy_score, jvp, kde_score
-from scoremin.backprop import cast, half_square, inner, mean
+from scoremin.backprop import cast
+from scoremin.derivatives import half_square, inner, mean
 
 RNG = np.random.default_rng(0)
 X, V, STACK = RNG.normal(0, 1.5, (6, 2)), RNG.normal(0, 1, (6, 2)), RNG.normal(0, 1, (3, 6, 2))

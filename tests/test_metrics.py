@@ -208,7 +208,7 @@ def test_numbers_too_large_to_square_are_an_error():
     """(MET.2) (MET.4) No NaN and no p-value of 0 comes back where distances leave the range of floats."""
     huge, rng = np.array([[1e200], [-1e200]]), np.random.default_rng(11)
     for call in (lambda: energy_distance(huge, -huge), lambda: two_sample_test(huge, 2 * huge, rng)):
-        with pytest.raises(FloatingPointError, match="not finite: the inputs are too large"):
+        with pytest.raises(ValueError, match="want numbers whose squares are finite"):
             call()
 
 

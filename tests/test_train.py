@@ -155,9 +155,9 @@ def test_progress_wraps_the_steps():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_loss_that_is_not_finite_is_an_error(bad):
-    """It names the loss, the step, the size of the parameters and the learning rate to go below."""
+    """It names the loss, the step and the learning rate to go below."""
     factors = iter([1.0, 1.0, 1.0, bad, 1.0])
-    message = rf"at step 4, \|params\| up to 1.*: the loss is {bad}; try a learning_rate below 0.1"
+    message = rf"at step 4: the loss is {bad}; try a learning_rate below 0.1"
     with pytest.raises(FloatingPointError, match=message):
         run(lambda W: next(factors) * np.sum(W**2), [[2.0]], 5)
 
@@ -170,7 +170,7 @@ def test_a_loss_must_be_one_number():
 
 def test_a_gradient_that_is_not_finite_is_an_error():
     """A finite loss with a NaN gradient, on the very last step too, is not returned as NaN parameters."""
-    message = r"\|gradient\| is nan; no step was taken yet, so look at the loss"
+    message = r"at step 1: \|gradient\| is nan; look at the loss and at the scale"
     with np.errstate(divide="ignore", invalid="ignore"), pytest.raises(FloatingPointError, match=message):
         run(lambda W: np.sum(np.sqrt(np.abs(W - 1))) + 1, [[1.0]], 1)
 
@@ -182,7 +182,7 @@ def test_a_gradient_too_large_to_square_is_an_error():
         loss = lambda params, x, rng, size=size: size * np.sum(params[0][0])
         run = lambda loss=loss: fit(loss, start, POINT, steps=1, rng=np.random.default_rng(0))
         if size == 1e25:
-            with pytest.raises(FloatingPointError, match=r"at step 1, .*\|gradient\| is 1e\+25"):
+            with pytest.raises(FloatingPointError, match=r"at step 1: \|gradient\| is 1e\+25"):
                 run()
         else:
             assert run()[0][0][0][0, 0] == pytest.approx(1 - 1e-3, abs=1e-6)
