@@ -143,7 +143,7 @@ def parameters(params):
     for l, layer in enumerate(map(getval, layers)):
         demand(isinstance(layer, (list, tuple)) and len(layer) == 2, f"params[{l}]", layer, "(W (in, out), b (out,))")
         for a in map(getval, layer):
-            right = isinstance(a, np.ndarray) and a.dtype in LIMITS and not isinstance(a, np.ma.MaskedArray)
+            right = type(a) in (np.ndarray, np.memmap) and a.dtype in LIMITS  # no matrix, no mask
             demand(right, f"params[{l}]", a, "arrays of float32 or float64")
             if not isinstance(params, Box):  # in training the loss would show it
                 floats(f"params[{l}]", a)
@@ -249,7 +249,7 @@ class Watched:
                 demand(False, self.name, self.f, f"a function called as {self.name}(x{', sigma' * len(more)})")
             if "read-only" in str(error):
                 raise ValueError(f"{self.name} writes into its argument; it must leave x as it is") from error
-            if isinstance(x, Box) and works(call, frozen(getval(x)), *more):
+            if isinstance(x, Box) and works(call, np.array(getval(x)), *more):
                 raise TypeError(f"{self.name} cannot be traced ({error}); write it with autograd.numpy, not numpy, and "
                                 "without assignment to entries") from error
             raise
@@ -311,16 +311,19 @@ def whole(name, value, x=None, least=1):
 
 def wholes(name, values, x=None):
     """values, a list, tuple or array of whole numbers >= 1, as a tuple."""
-    demand(np.ndim(values) == 1 and len(values), name, values, "a list of whole numbers", ValueError)
+    demand(isinstance(values, (list, tuple)) or getattr(values, "ndim", 0) == 1, name, values, "whole numbers")
+    demand(len(values), name, values, "one number and more", ValueError)
     return tuple(whole(f"{name}[{i}]", n) for i, n in enumerate(values))
 
 
 def put_on_x(gate, name, sigma, x=None):
     """sigma by its gate; refused where rounding would take it away, and x + sigma·z be x."""
     sigma, a = gate(name, sigma, x), getval(x)
-    if hasattr(x, "dtype") and np.min(sigma)**2 < (4 * np.finfo(a.dtype).eps)**2 * np.vdot(a, a) / a.size:
-        raise ValueError(f"{name} is {np.min(sigma):.3g}, lost beside x, of size {(np.vdot(a, a) / a.size)**0.5:.3g}, in "
-                         f"the rounding of {a.dtype}; want more, or standardised data")
+    if hasattr(x, "dtype"):
+        size = math.sqrt(np.vdot(a, a) / a.size)
+        if np.min(sigma) < 4 * np.finfo(a.dtype).eps * size:
+            raise ValueError(f"{name} is {np.min(sigma):.3g}, lost beside x, of size {size:.3g}, in the rounding of "
+                             f"{a.dtype}; want more, or standardised data")
     return sigma
 
 
@@ -340,7 +343,8 @@ KINDS = {name: kind for names, kind in {
     "kind": gate('"rademacher", "gaussian" or "sphere"', lambda a: isinstance(a, str) and a in PROBES,
                  error=ValueError),
     "leave_one_out denoise skip": gate("True or False", lambda a: isinstance(a, (int, np.bool_)) and a in (0, 1), bool),
-    "dtype": gate("numpy.float32 or numpy.float64", lambda a: a in (np.float32, np.float64)),
+    "dtype": gate("numpy.float32 or numpy.float64",
+                  lambda a: isinstance(a, (type, np.dtype)) and a in (np.float32, np.float64)),
 }.items() for name in names.split()}
 
 
@@ -406,6 +410,6 @@ def moved(after, x, remedy):
     """after, where chains went from x, if its squares are numbers still."""
     untraced("score(x)", after)
     if not math.isfinite(np.vdot(after, after)):
-        raise FloatingPointError(f"the chain diverged, |x| went from {np.abs(x).max():.3g} to {np.abs(after).max():.3g}; "
-                                 f"{remedy}")
+        first, last = np.abs(x).max(), np.abs(after).max()
+        raise FloatingPointError(f"the chain diverged, |x| went from {first:.3g} to {last:.3g}; {remedy}")
     return after

@@ -76,7 +76,8 @@ def fit(loss, params, data, *, steps, rng, batch_size=256, learning_rate=1e-3, p
     theta, params = flat(params)
     data, m_1, m_2, losses = floats("data", data, theta.dtype), np.zeros_like(theta), np.zeros_like(theta), []
     keep_memory()
-    remedy, slower = "look at the loss and at the scale of data and params", f"try a learning_rate below {learning_rate:.3g}"
+    slower = f"try a learning_rate below {learning_rate:.3g}"
+    remedy = "look at the loss and at the scale of data and params"          # until a step was taken
     for _, k in zip(progress(range(steps)), range(1, steps + 1)):
         x = data.take(rng.integers(len(data), size=batch_size), axis=0)      # (B,d)
         with at(f"step {k}", f"; {remedy}"):
