@@ -14,7 +14,7 @@ import math
 import numbers
 from contextlib import contextmanager
 from functools import partial, wraps
-from inspect import signature
+from inspect import Parameter, signature
 
 import numpy as np
 from autograd.extend import Box
@@ -353,7 +353,8 @@ def checked(f=None, **own):
     that is not finite; arrays come back in the dtype of x."""
     if f is None:
         return partial(checked, **own)
-    places, gates = signature(f).parameters, {**KINDS, **own}
+    bind, places, gates = signature(f).bind, signature(f).parameters, {**KINDS, **own}
+    defaults = [place.default for place in places.values()]
     names, keywords = list(places), [name for name, place in places.items() if place.kind is place.KEYWORD_ONLY]
     plain = len(names) - len(keywords)
     first = next((names.index(name) for name in ("means", "x", "x_noisy", "data", "a") if name in names), None)
@@ -361,14 +362,14 @@ def checked(f=None, **own):
     order = [(i, names[i], gates[names[i]]) for i in dict.fromkeys(order)]
 
     @wraps(f)
-    def gated(*args, **named):
-        if args and type(args[0]) is Watched:  # it comes from a function that has checked
-            return f(*args, **named)
-        if named or len(args) < len(names):
-            bound = signature(f).bind(*args, **named)
+    def gated(*given, **named):
+        if given and type(given[0]) is Watched:  # it comes from a function that has checked
+            return f(*given, **named)
+        args = [*given, *defaults[len(given):]]
+        if named or any(a is Parameter.empty for a in args) or len(args) > len(names):
+            bound = bind(*given, **named)
             bound.apply_defaults()
-            args = bound.arguments.values()
-        args = list(args)
+            args = list(bound.arguments.values())
         x = args[0] if names[0] == "self" else None
         for i, name, kind in order:
             args[i] = kind(name, args[i], x)
