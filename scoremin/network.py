@@ -25,6 +25,25 @@ size of what it is trained on, −z/σ, and a bound of what it learns, the mean 
 
     (NET.6)  ∂ℓ/∂W_1 = [G_1/√(σ² + σ_data²); log σ g_1],   ∂ℓ/∂b_1 = g_1,   ∂ℓ/∂W_L = G_L/σ,   ∂ℓ/∂b_L = g_L/σ
 
+What this network cannot do is pass many dimensions through few units. On data N(0, σ_data² I) the noise to
+predict is E[z|x̃] = σx̃/τ², τ² = σ² + σ_data². With k < d units in the last hidden layer, f(x̃) stays on a plane
+of k dimensions, and of the d − k others it predicts nothing that varies:
+
+    (NET.7)  ½ E‖z + f‖² ≥ ½ d σ_data²/τ² + ½ (d − k) σ²/τ²,   ½ d σ_data²/τ² at f = −σx̃/τ²
+
+so that samples keep the spread of their start there. The cure, skip=True, is to give it the score of that Gaussian
+under noise, −x/τ², and to learn the rest, in a unit in which it has size 1: with x̃ = x + σz,
+
+    (NET.8)  s(x, σ) = −x/τ² + σ_data/(στ) f([x/τ, log σ])
+    (NET.9)  σ² ℓ = ½ σ_data²/τ² E‖f − t‖²,   t = (x σ/σ_data − z σ_data)/τ
+
+For data of mean 0 and E‖x‖² = d σ_data², E‖t‖² = d at every σ: t is −z where σ is small against the data, x/σ_data
+where it is large. If their covariance is σ_data² I, E[t x̃ᵀ] = 0: nothing linear is left to learn, and for Gaussian
+data f = 0 is best. The denoiser (DSM.8) is x̃ σ_data²/τ² + f σσ_data/τ. Whatever bounded f is, as σ → 0 that is x̃,
+as it should be, and as σ → ∞ the first term is 0, the mean of the data. At one σ, with (NET.5) for the second term,
+
+    (NET.10) ∂s/∂x v = −v/τ² + Jv,   tr ∂s/∂x = −d/τ² + tr J,   J that of an MLP with W_L, b_L · σ_data/(στ)
+
 An energy-based model puts a density on x through one number per point,
 its energy E_θ(x), provided that Z is finite:
 
@@ -37,7 +56,7 @@ gradient in x, the score, is free of it:
 
     (EBM.3)  s_θ(x) = ∇_x log p_θ(x) = −∇_x E_θ(x) − ∇_x log Z_θ = −∇_x E_θ(x)
 
-Sources: LeCun et al. 2006 (EBM); Song & Ermon 2020, technique 3 (1/σ); Karras et al. 2022 (scaling).
+Sources: LeCun et al. 2006 (EBM); Song & Ermon 2020, technique 3 (1/σ); Karras et al. 2022 (scaling, skip).
 """
 
 import math
@@ -148,27 +167,56 @@ class NoiseConditionalMLP:
     """Score function s(x, sigma), (N,d) -> (N,d); sigma one number or (N,).
 
     params lead from d + 1 inputs to d outputs. The network sees x/√(σ² + σ_data²) and log σ, and its output
-    is divided by σ, so that −σ s(x, σ) predicts the noise z (NET.4). Raises as MLP does."""
+    is divided by σ, so that −σ s(x, σ) predicts the noise z (NET.4). With skip it is added to the score of
+    N(0, sigma_data² I) under noise (NET.8): for data of mean 0 whose d exceeds the width. Raises as MLP does."""
 
     @checked
-    def __init__(self, params, sigma_data=1.0):
+    def __init__(self, params, sigma_data=1.0, skip=False):
         self.params, inputs, self.d = parameters(params)
-        self.sigma_data = sigma_data
+        self.sigma_data, self.skip = sigma_data, skip
         if inputs != self.d + 1:
             raise ValueError(f"params lead from {inputs} inputs to {self.d} outputs; want d + 1 inputs, d outputs")
 
     @checked(sigma=levels)
     def __call__(self, x, sigma):                                            # (N,d) (N,1)
-        scaled = x / np.sqrt(sigma**2 + self.sigma_data**2)                  # (N,d)
-        return network(self.params, np.concatenate([scaled, np.log(sigma)], axis=1)) / sigma  # (N,d)  (NET.4)
+        tau = np.sqrt(sigma**2 + self.sigma_data**2)                         # (N,1)
+        f = network(self.params, np.concatenate([x / tau, np.log(sigma)], axis=1))  # (N,d)
+        if self.skip:
+            return self.sigma_data / (sigma * tau) * f - x / tau**2          # (N,d)  (NET.8)
+        return f / sigma                                                     # (N,d)  (NET.4)
 
     @checked
     def at(self, sigma):
-        """The score function s(·, sigma) at one level, as an MLP."""
+        """The score function s(·, sigma) at one level, as an MLP, with a linear term where there is a skip."""
+        tau = (sigma**2 + self.sigma_data**2)**0.5
         (W, b), *rest = self.params                                          # (d+1,k) (k,)
-        layers = [(W[:-1] / (sigma**2 + self.sigma_data**2)**0.5, b + math.log(sigma) * W[-1]), *rest]
-        W, b = layers[-1]
-        return MLP([*layers[:-1], (W / sigma, b / sigma)])                   # (NET.5)
+        layers = [(W[:-1] / tau, b + math.log(sigma) * W[-1]), *rest]
+        (W, b), size = layers[-1], sigma * tau / self.sigma_data if self.skip else sigma
+        net = MLP([*layers[:-1], (W / size, b / size)])                      # (NET.5)
+        return Inclined(net, -1 / tau**2) if self.skip else net
+
+
+class Inclined:
+    """The score function slope·x + net(x), net an MLP; the linear term is a constant of the trace."""
+
+    def __init__(self, net, slope):
+        self.net, self.slope, self.params, self.d = net, slope, net.params, net.d
+
+    @checked
+    def __call__(self, x):
+        return self.net(x) + self.slope * x                                  # (N,d)  (NET.8)
+
+    @checked
+    def jvp(self, x, v):
+        """s (N,d), and Jv like v, (N,d) or (M,N,d)."""
+        s, Jv = self.net.jvp(x, v)
+        return s + self.slope * x, Jv + self.slope * v                       # (N,d) like v  (NET.10)
+
+    @checked
+    def divergence(self, x):
+        """s (N,d), and tr ∂s/∂x (N,)."""
+        s, tr = self.net.divergence(x)
+        return s + self.slope * x, tr + self.slope * self.d                  # (N,d) (N,)  (NET.10)
 
 
 class EnergyMLP:

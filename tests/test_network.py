@@ -18,6 +18,7 @@ from scoremin import (
     implicit_loss,
     init_mlp,
     jvp,
+    ncsn_loss,
 )
 from scoremin.network import sigmoid, silu
 
@@ -119,6 +120,92 @@ def test_one_level_is_an_mlp_with_constants_moved_into_the_weights(sizes, sigma)
     for value, gradient in results[1:]:
         assert abs(value - results[0][0]) < 1e-12 * max(1, abs(value))
         assert np.max(np.abs(flatten(gradient)[0] - flatten(results[0][1])[0])) < 1e-12 * size
+
+
+def plain_skip(params, sigma_data):
+    """NoiseConditionalMLP with its skip, by (NET.8), in autograd's own operations; sigma one number."""
+    def score(x, sigma):
+        tau = sqrt(sigma**2 + sigma_data**2)
+        inputs = np.concatenate([x / tau, log(sigma) * np.ones((len(x), 1))], axis=1)
+        return -x / tau**2 + sigma_data / (sigma * tau) * plain_mlp(params)(inputs)
+    return score
+
+
+@pytest.mark.parametrize("sizes", [[3, 2], [3, 6, 2], [3, 8, 6, 2], [4, 5, 6, 5, 3]])
+def test_a_skip_adds_the_score_of_a_gaussian(sizes):
+    """(NET.8) −x/τ² + c/(στ) f([x/τ, log σ]), a level a row; in float32 too; .at(σ) is the same function."""
+    rng, params = np.random.default_rng(20), random_params(sizes, 21)
+    x, sigma = rng.normal(0, 2, (5, sizes[-1])), np.array([0.01, 0.3, 1.0, 5.0, 40.0])
+    exact = np.concatenate([plain_skip(params, 0.7)(x[n:n + 1], sigma[n]) for n in range(5)])
+    net = NoiseConditionalMLP(params, 0.7, skip=True)
+    assert np.max(np.abs(net(x, sigma) / exact - 1)) < 1e-12
+    assert np.max(np.abs([net.at(sigma[n])(x[n:n + 1])[0] / exact[n] - 1 for n in range(5)])) < 1e-12
+    small = NoiseConditionalMLP([(W.astype(np.float32), b.astype(np.float32)) for W, b in params], 0.7, skip=True)
+    for value in (small(x.astype(np.float32), sigma), small.at(0.3)(x.astype(np.float32))):
+        assert value.dtype == np.float32
+    assert np.max(np.abs(small(x.astype(np.float32), sigma) - exact) * sigma[:, None]) < 1e-4
+
+
+def white_noise(d, sigma_data):
+    """x (2d,d) of mean 0 and covariance σ_data² I, and z, both as for a Gaussian to second order, all pairs of them."""
+    corners = sqrt(d) * np.concatenate([np.eye(d), -np.eye(d)])
+    return np.repeat(sigma_data * corners, 2 * d, axis=0), np.tile(corners, (2 * d, 1))
+
+
+@pytest.mark.parametrize("sigma", [1e-3, 0.3, 0.7, 2.0, 1e3])
+def test_what_is_left_to_learn_beside_the_skip_has_size_one(sigma):
+    """(NET.9) σ²ℓ = ½ c²/τ² E‖f − t‖² for any f; E‖t‖² = d and E[t x̃ᵀ] = 0 on white data; with f = 0 the score is
+    that of N(0, c²I) under noise, and σ²ℓ its least value, ½ d c²/τ²."""
+    (x, z), tau, params = white_noise(3, 0.7), sqrt(sigma**2 + 0.49), random_params([4, 8, 6, 3], 22)
+    x_noisy, t = x + sigma * z, (x * sigma / 0.7 - z * 0.7) / tau
+    f = plain_mlp(params)(np.concatenate([x_noisy / tau, np.full((len(x), 1), log(sigma))], axis=1))
+    exact = 0.5 * 0.49 / tau**2 * np.mean(np.sum((f - t)**2, axis=1))
+    assert abs(ncsn_loss(NoiseConditionalMLP(params, 0.7, skip=True), x, z, sigma) / exact - 1) < 1e-9
+    assert abs(np.mean(np.sum(t**2, axis=1)) - 3) < 1e-12
+    assert np.max(np.abs(t.T @ x_noisy)) / len(x) < 1e-12 * tau
+    zero = NoiseConditionalMLP([*params[:-1], (np.zeros((6, 3)), np.zeros(3))], 0.7, skip=True)
+    gaussian = GaussianMixture([1.0], np.zeros((1, 3)), 0.49 * np.eye(3)[None]).smoothed(sigma)
+    assert np.max(np.abs(zero(x, sigma) - gaussian.score(x))) < 1e-12 * np.max(np.abs(gaussian.score(x)))
+    assert abs(ncsn_loss(zero, x, z, sigma) / (0.5 * 3 * 0.49 / tau**2) - 1) < 1e-6
+
+
+def test_few_units_cannot_predict_noise_in_many_dimensions():
+    """(NET.7) d = 6, k = 2, N(0, c²I): the best last layer on 50 hidden layers drawn at random stays above the bound;
+    one that passes two coordinates through where SiLU is straight attains it; with the skip no unit is needed."""
+    rng, d, k, sigma, c = np.random.default_rng(23), 6, 2, 1.5, 0.7
+    tau_2 = sigma**2 + c**2
+    bound = 0.5 * d * c**2 / tau_2 + 0.5 * (d - k) * sigma**2 / tau_2
+    x, z = c * rng.standard_normal((20_000, d)), rng.standard_normal((20_000, d))
+    error = 5 * np.std(0.5 * np.sum(z**2, axis=1)) / sqrt(20_000)
+    for seed in range(50):
+        (W, b), _ = random_params([d, k, d], seed)
+        features = np.concatenate([silu((x + sigma * z) @ W + b), np.ones((20_000, 1))], axis=1)
+        rest = z - features @ np.linalg.lstsq(features, z, rcond=None)[0]
+        assert 0.5 * np.mean(np.sum(rest**2, axis=1)) > bound - error
+    x, z = white_noise(d, c)
+    small, W = 1e-5, np.eye(d + 1)[:, :k]                                    # SiLU(y) = y/2 + O(y²)
+    through = [(small * W, np.zeros(k)), (-2 * sigma / sqrt(tau_2) / small * np.eye(d)[:k], np.zeros(d))]
+    assert abs(ncsn_loss(NoiseConditionalMLP(through, c), x, z, sigma) / bound - 1) < 1e-8
+    zero = [(W, np.zeros(k)), (np.zeros((k, d)), np.zeros(d))]
+    assert abs(ncsn_loss(NoiseConditionalMLP(zero, c, skip=True), x, z, sigma) - 0.5 * d * c**2 / tau_2) < 1e-12
+
+
+@pytest.mark.parametrize("sigma", [1e-3, 0.4, 20.0])
+@pytest.mark.parametrize("sizes", [[3, 2], [3, 6, 2], [3, 8, 6, 2], [4, 5, 6, 5, 3]])
+def test_derivatives_with_a_skip_are_those_of_the_plain_network(sizes, sigma):
+    """(NET.10) Jv for one direction and for M, the trace, and ISM with its gradient in θ, which trains on both."""
+    rng, d, params = np.random.default_rng(24), sizes[-1], random_params(sizes, 25)
+    x, v = rng.normal(0, 2, (6, d)), rng.standard_normal((2, 6, d))
+    at, plain = NoiseConditionalMLP(params, 0.7, skip=True).at(sigma), lambda x: plain_skip(params, 0.7)(x, sigma)
+    for value, exact in [(jvp(at, x, v[0]), jvp(plain, x, v[0])), (jvp(at, x, v), jvp(plain, x, v)),
+                         (divergence(at, x), divergence(plain, x))]:
+        for a, b in zip(value, exact):
+            assert np.max(np.abs(a - b)) < 1e-12 * np.max(np.abs(b))
+    loss = lambda score: lambda params: implicit_loss(score(params), x)
+    value, gradient = value_and_grad(loss(lambda params: NoiseConditionalMLP(params, 0.7, skip=True).at(sigma)))(params)
+    exact, g = value_and_grad(loss(lambda params: lambda x: plain_skip(params, 0.7)(x, sigma)))(params)
+    assert abs(value / exact - 1) < 1e-12
+    assert np.max(np.abs(flatten(gradient)[0] - flatten(g)[0])) < 1e-12 * np.max(np.abs(flatten(g)[0]))
 
 
 GRID = np.linspace(-12, 12, 1201)[:, None]
