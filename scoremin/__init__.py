@@ -56,8 +56,10 @@ from .explicit import explicit_loss, kde_log_density, kde_score
 from .implicit import implicit_loss
 from .langevin import annealed_langevin, langevin
 from .linear import linear_score
-from .metrics import energy_distance, fisher_divergence, mode_weights, relative_error, two_sample_test
-from .ncsn import geometric_sigmas, ncsn_loss
+from .metrics import (
+    energy_distance, fisher_divergence, mode_weights, precision_recall, relative_error, two_sample_test,
+)
+from .ncsn import geometric_sigmas, ncsn_loss, ncsn_vr_loss, stratified_sigmas
 from .network import MLP, EnergyMLP, NoiseConditionalMLP, energy_score, init_mlp
 from .sde import dpm_solver, log_likelihood, probability_flow, reverse_sde
 from .sliced import finite_difference_loss, probes, sliced_loss, sliced_vr_loss

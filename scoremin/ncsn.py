@@ -35,11 +35,29 @@ A linear score −A(x − m) shared by all levels, on data of covariance S, has 
 
     (NCSN.5) A = (Σ_i λ_i)(Σ_i λ_i (S + σ_i²I))⁻¹
 
-Cost: one network pass, like DSM. Fails: too few levels, or σ_1 below the distance between modes.
+Two devices take noise out of the gradient and leave its mean. The first puts each point under z and under −z.
+Split the gradient g of a row into its even and its odd part in z, g_e + g_o; z is symmetric, so E g_o = E g_e g_o = 0:
+
+    (NCSN.8) Var ½(g(z) + g(−z)) = Var g_e,   where two independent draws have ½ Var g_e + ½ Var g_o
+
+What pulls at random, and only cancels in the mean, is odd. On N(0, c²I), for s = −a x̃ at its best, a = 1/(c² + σ²),
+g = ∂/∂a ½‖σs + z‖² has
+
+    (NCSN.9) Var g_o/Var g_e = (c² − σ²)²/(4 c²σ²),   Var g_e = 4 d c⁴σ⁴/(c² + σ²)²
+
+so it pays where σ/c is below √2 − 1 or above √2 + 1, where the ratio is 1, and costs at most a factor 2 between. The
+second spreads the levels of a batch of n rows over the range of log σ: with u_i uniform on [0, 1), take
+
+    (NCSN.10) σ_i = σ_1 (σ_L/σ_1)^{(i−1+u_i)/n}
+
+Each part of the range has one level, uniform in it, so log σ is uniform over the whole, and the mean over the batch of
+a smooth function of it has a variance of order 1/n³, not 1/n.
+
+Cost: one network pass, like DSM; two under ±z. Fails: too few levels, or σ_1 below the distance between modes.
 Sources: Song & Ermon 2019, eq. 5, 6; Song & Ermon 2020 (choice of levels).
 """
 
-import numpy as np
+import autograd.numpy as np
 
 from .checks import checked, noise_levels, several
 from .derivatives import half_square, mean
@@ -52,9 +70,22 @@ def ncsn_loss(score, x, z, sigma):
     return mean(half_square(sigma * s + z))                                  # ()  (NCSN.4)
 
 
+@checked(sigma=noise_levels)
+def ncsn_vr_loss(score, x, z, sigma):
+    """ncsn_loss of every point under z and under −z, of the same mean; two passes of the score."""
+    x, z, sigma = (np.concatenate(pair) for pair in ([x, x], [z, -z], [sigma, sigma]))  # (2N,d) (2N,d) (2N,1)
+    return ncsn_loss(score, x, z, sigma)                                     # ()  (NCSN.8)
+
+
 @checked(n=several)
 def geometric_sigmas(sigma_max, sigma_min, n):
     """n noise levels (n,) from sigma_max down to sigma_min in equal ratios."""
     if not sigma_max > sigma_min * (1 + 4e-16 * n):
         raise ValueError(f"sigma_max is {sigma_max}, sigma_min {sigma_min}; want room for {n} levels")
     return np.geomspace(sigma_max, sigma_min, n)                             # (n,)  (NCSN.1)
+
+
+@checked
+def stratified_sigmas(rng, sigma_max, sigma_min, n):
+    """n random noise levels (n,), descending, log σ uniform from sigma_max to sigma_min: one in each n-th of it."""
+    return sigma_max * (sigma_min / sigma_max)**((np.arange(n) + rng.random(n)) / n)  # (n,)  (NCSN.10)

@@ -18,6 +18,7 @@ from scoremin import (
     explicit_loss,
     implicit_loss,
     ncsn_loss,
+    ncsn_vr_loss,
     sliced_loss,
     sliced_vr_loss,
 )
@@ -67,6 +68,12 @@ DSM = Objective(denoising_loss, (X, Z, 0.3),
                 lambda rows, x, z, sigma: average(0.5 * sum((s + z_n / sigma)**2) for (s, _), z_n in
                                                   zip(rows(x + sigma * z), z)),
                 lambda data: (*exact_noise(data), 0.3), lambda S: np.linalg.inv(S + 0.09 * np.eye(D)), SCORES)
+NCSN = Objective(ncsn_loss, (X, Z, LEVELS),
+                 lambda rows, x, z, sigma: average(
+                     0.5 * sum((sigma_n * s + z_n)**2) for (s, _), z_n, sigma_n in
+                     zip(rows(x + sigma[:, None] * z, sigma), z, sigma)),
+                 at_all_levels, lambda S: np.sum(LEVELS**2) * np.linalg.inv(
+                     sum(sigma**2 * (S + sigma**2 * np.eye(D)) for sigma in LEVELS)), ["noise-conditional"])
 OBJECTIVES = {
     "explicit": Objective(explicit_loss, (X, TARGET),
                           lambda rows, x, target: average(0.5 * sum((s - t)**2) for (s, _), t in zip(rows(x), target)),
@@ -81,12 +88,9 @@ OBJECTIVES = {
     "sliced_vr, 2 probes": SSM_VR._replace(inputs=(X, V), networks=SCORES[:1]),
     "denoising": DSM,
     "denoising, small sigma": DSM._replace(inputs=(X, Z, 0.01), networks=SCORES[:1]),
-    "ncsn": Objective(ncsn_loss, (X, Z, LEVELS),
-                      lambda rows, x, z, sigma: average(
-                          0.5 * sum((sigma_n * s + z_n)**2) for (s, _), z_n, sigma_n in
-                          zip(rows(x + sigma[:, None] * z, sigma), z, sigma)),
-                      at_all_levels, lambda S: np.sum(LEVELS**2) * np.linalg.inv(
-                          sum(sigma**2 * (S + sigma**2 * np.eye(D)) for sigma in LEVELS)), ["noise-conditional"]),
+    "ncsn": NCSN,
+    "ncsn_vr": NCSN._replace(loss=ncsn_vr_loss, value=lambda rows, x, z, sigma: average(
+        NCSN.value(rows, x, side * z, sigma) for side in (1, -1))),
 }
 
 

@@ -6,9 +6,20 @@ import autograd.numpy as np
 import pytest
 from autograd import grad, jacobian
 from autograd.misc import flatten
+from numpy.polynomial.hermite_e import hermegauss
 from oracles import MIXTURE, exact_noise, gradient_error, plain_mlp
 
-from scoremin import MLP, NoiseConditionalMLP, denoising_loss, geometric_sigmas, init_mlp, kde_score, ncsn_loss
+from scoremin import (
+    MLP,
+    NoiseConditionalMLP,
+    denoising_loss,
+    geometric_sigmas,
+    init_mlp,
+    kde_score,
+    ncsn_loss,
+    ncsn_vr_loss,
+    stratified_sigmas,
+)
 
 LEVELS = np.array([2.0, 0.5, 0.1])
 
@@ -186,3 +197,53 @@ def test_a_level_is_judged_by_its_own_square():
         for sigma in (1e20, 1e-20):
             with pytest.raises(ValueError, match="sigma runs from"):
                 loss(sigma)
+
+
+def gradients_under_both_signs(x, z, sigma, a):
+    """d/da of ncsn_loss, of each row, for s = −a x̃: under z and under −z."""
+    score = lambda a: lambda x, sigma: -a * x
+    row = lambda a, x, z: ncsn_loss(score(a), x[None], z[None], sigma)
+    return [np.array([grad(row)(a, x_n, side * z_n) for x_n, z_n in zip(x, z)]) for side in (1, -1)]
+
+
+@pytest.mark.parametrize("sigma", [0.1, 0.7, 3.0])
+def test_both_signs_leave_the_even_part_of_the_gradient(sigma):
+    """(NCSN.8) (NCSN.9) N(0, c²), d = 1, by Gauss–Hermite quadrature, exact for these polynomials: variances of the
+    gradient under one sign and under both, and of its odd part over its even part."""
+    c, (nodes, weights) = 0.7, hermegauss(8)
+    x, z = (a.reshape(-1, 1) for a in np.meshgrid(c * nodes, nodes))
+    w = np.outer(weights, weights).reshape(-1) / np.sum(weights)**2
+    g, mirrored = gradients_under_both_signs(x, z, sigma, 1 / (c**2 + sigma**2))
+    variance = lambda g: np.sum(w * g**2) - np.sum(w * g)**2
+    even, odd = variance(0.5 * (g + mirrored)), variance(0.5 * (g - mirrored))
+    assert abs(variance(g) - even - odd) < 1e-13
+    assert abs(even / (4 * c**4 * sigma**4 / (c**2 + sigma**2)**2) - 1) < 1e-12
+    assert abs(odd / even - (c**2 - sigma**2)**2 / (4 * c**2 * sigma**2)) < 1e-12
+    params = init_mlp(np.random.default_rng(10), [2, 5, 1])
+    loss = lambda f, z: lambda params: f(NoiseConditionalMLP(params), x, z, np.full(len(x), sigma))
+    gradient = lambda f, z: flatten(grad(loss(f, z))(params))[0]
+    exact = 0.5 * (gradient(ncsn_loss, z) + gradient(ncsn_loss, -z))
+    assert np.max(np.abs(gradient(ncsn_vr_loss, z) - exact)) < 1e-13
+
+
+def test_the_loss_under_both_signs_takes_one_number_and_keeps_float32():
+    """(NCSN.8) One σ for all rows is (N,) equal ones; value and gradient stay float32."""
+    rng = np.random.default_rng(11)
+    x, z = rng.standard_normal((2, 7, 2)).astype(np.float32)
+    params = init_mlp(rng, [3, 5, 2], np.float32)
+    loss = lambda sigma: lambda params: ncsn_vr_loss(NoiseConditionalMLP(params), x, z, sigma)
+    assert loss(0.3)(params) == loss(np.full(7, 0.3))(params)
+    assert loss(0.3)(params).dtype == flatten(grad(loss(0.3))(params))[0].dtype == np.float32
+
+
+def test_stratified_levels_fill_the_range_evenly():
+    """(NCSN.10) One in each n-th of the range of log σ, uniform there: log σ has mean and variance of the whole range,
+    and means of G(log σ) = log σ a variance of (log σ_1/σ_L)²/(12 n³): within 5 standard errors over 20,000 batches."""
+    rng, n, width = np.random.default_rng(12), 8, np.log(10 / 0.01)
+    place = (np.log(10) - np.log([stratified_sigmas(rng, 10, 0.01, n) for _ in range(20_000)])) / width  # in [0, 1)
+    assert np.array_equal(np.floor(place * n), np.tile(np.arange(n), (20_000, 1)))
+    inside = place * n - np.arange(n)
+    assert abs(np.mean(inside) - 0.5) < 5 * np.sqrt(1 / 12 / inside.size)
+    assert abs(np.mean(inside**2) - 1 / 3) < 5 * np.sqrt(4 / 45 / inside.size)
+    variance = np.mean((np.mean(place, axis=1) - 0.5)**2)                    # kurtosis of a mean of uniforms < 3
+    assert abs(variance * 12 * n**3 - 1) < 5 * np.sqrt(2 / 20_000)
