@@ -60,7 +60,7 @@ PLAIN = {
 OWN = {
     **each(["annealed_langevin", "reverse_sde", "probability_flow", "dpm_solver", "log_likelihood"],
                     {"score": field}),
-    "ncsn_loss": {"score": field, "sigma": np.array([0.5, 1.0, 2.0, 0.25])},
+    **each(["ncsn_loss", "ncsn_vr_loss"], {"score": field, "sigma": np.array([0.5, 1.0, 2.0, 0.25])}),
     **each(["fisher_divergence", "relative_error"], {"target": MIXTURE.score}),
 }
 METHODS = {
@@ -129,7 +129,7 @@ BAD = {
              lambda p, x, rng: anp.sum(p[0][0]) * np.inf],
 }
 NO_LEVELS = [None, "1", 1j, np.nan, -1.0, 0.0, np.ones(3), np.ones((4, 1)), np.array([1.0, 1.0, 0.0, 1.0]), 1e200]
-OWN_BAD = {**each([("ncsn_loss", "sigma"), ("NoiseConditionalMLP.__call__", "sigma")], NO_LEVELS),
+OWN_BAD = {**{(name, "sigma"): NO_LEVELS for name in ("ncsn_loss", "ncsn_vr_loss", "NoiseConditionalMLP.__call__")},
            ("probability_flow", "sigmas"): [sigmas for sigmas in BAD["sigmas"] if sigmas is not ASCENDING],
            ("linear_score", "features"): [f for f in NO_SCORES if f is not NARROW],
            **each([("fisher_divergence", "target"), ("relative_error", "target")], NO_SCORES)}
