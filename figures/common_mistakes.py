@@ -13,7 +13,7 @@ trained by the implicit objective is flat.
 Source: reimplementations of the papers in public repositories, and threads in their issue trackers; the
 wrong versions stand in figures/common_mistakes.py, their exact effects in tests/test_common_mistakes.py.
 Settings: exact scores in the first two rows, 1,000 chains; σ 10 → 0.1 in 10 levels of 100 steps, step
-0.001; Langevin step 0.1, 300 steps. Networks 2-64-64 in the third, 1,500 and 500 Adam steps of 256.
+0.001; Langevin step 0.1, 300 steps. Networks 2-64-64 in the third, 600 and 200 Adam steps of 256.
 """
 
 from types import SimpleNamespace
@@ -86,10 +86,10 @@ def langevin_samples(rng, n, budget):
 def fields(rng, data, budget, progress):
     """True score, unit probes, KDE at its own points, ReLU energy: title -> score function."""
     half = c.train(lambda score, x, rng: unit_probe_loss(score, x, sm.probes(rng, "sphere", x.shape, x.dtype)),
-                   sm.MLP, c.init(rng, 2, 64, 64, 2), data, rng, budget, progress, steps=1500, learning_rate=3e-3,
+                   sm.MLP, c.init(rng, 2, 64, 64, 2), data, rng, budget, progress, steps=600, learning_rate=1e-2,
                    label="unit probes")
     flat = c.train(c.implicit, lambda params: sm.energy_score(c.relu_energy(params)), c.init(rng, 2, 64, 64, 1), data,
-                   rng, budget, progress, steps=500, label="ReLU energy")
+                   rng, budget, progress, steps=200, learning_rate=5e-3, label="ReLU energy")
     return {"true score": c.MIXTURE.score, "probes of norm 1": half,
             "KDE at its own points": lambda x: sm.kde_score(x, x, H), "ReLU energy": flat}
 

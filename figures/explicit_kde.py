@@ -30,8 +30,8 @@ def measure(stream, budget, progress):
     data = c.MIXTURE.sample(rng, c.scaled(10_000, budget, 100)).astype(np.float32)
     rows = np.hstack([data, sm.kde_score(data, data, H, leave_one_out=True)])  # x and its target, (n,4)  (ESM.6)
     model = c.train(c.explicit, sm.MLP, c.init(rng, 2, 32, 32, 2), rows, rng, budget, progress, steps=3000)
-    x = c.MIXTURE.sample(rng, 4000).astype(np.float32)
-    kde = lambda x, h=H: sm.kde_score(x.astype(np.float32), data, h)
+    x = c.MIXTURE.sample(rng, 2000).astype(np.float32)
+    kde = lambda x, h=H: c.kernel_score(x.astype(np.float32), data, h)
     relative = lambda score: float(sm.relative_error(score, c.MIXTURE.score, x))
     return SimpleNamespace(
         data=data, x=x, model=model, kde=kde, model_error=relative(model), kde_error=relative(kde),
@@ -60,7 +60,7 @@ def draw(m):
         c.draw_field(ax, score, BOX)
     for ax, score, title in zip(axes[1], (m.kde, m.model), titles[1]):
         c.plane(ax, title, BOX)
-        c.draw_map(fig, ax, partial(c.error, score, c.MIXTURE.score), BOX, r"$\|s-\nabla\log p\|$",
+        c.draw_map(fig, ax, partial(c.error, score, c.MIXTURE.score), BOX, r"$\|s-\nabla\log p\|$", n=81,
                    norm=LogNorm(0.03, 30))
     draw_errors(axes[1, 2], m)
     return fig

@@ -10,7 +10,7 @@ and is shown at its finest.
 
 Source: Hyvärinen 2005 (explicit, implicit); Song et al. 2019 (SSM, SSM-VR); Pang et al. 2020 (finite
 differences); Vincent 2011 (denoising); Song & Ermon 2019 (NCSN).
-Settings: 2-64-64-2 network (NCSN: 3-64-64-2), 2,000 Adam steps of 256, rate 0.003, on 200,000 points; kernel
+Settings: 2-64-64-2 network (NCSN: 3-64-64-2), 1,000 Adam steps of 256, rate 0.01, on 200,000 points; kernel
 estimate from 5,000 of them, h = 0.3, fitted at those points, each left out of its own; NCSN with σ from 3 to 0.3;
 one random probe of signs, finite differences at radius 0.005. A value of the network is one pass, a value with a
 derivative two. Relative errors, here and in the other figures, are mean squares (MET.1).
@@ -53,8 +53,8 @@ def training_data(rng, budget):
 def train(name, data, rng, budget, progress):
     """The learned score, and the network passes in the loss."""
     model, inputs = (sm.NoiseConditionalMLP, 3) if name == "NCSN" else (sm.MLP, 2)
-    score = c.train(LOSSES[name], model, c.init(rng, inputs, 64, 64, 2), data, rng, budget, progress, steps=2000,
-                    learning_rate=3e-3, label=name)
+    score = c.train(LOSSES[name], model, c.init(rng, inputs, 64, 64, 2), data, rng, budget, progress, steps=1000,
+                    learning_rate=1e-2, label=name)
     n = c.passes(lambda score: LOSSES[name](score, data[:2], rng), score)
     return score.at(SIGMAS[-1]) if name == "NCSN" else score, n
 

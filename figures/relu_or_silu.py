@@ -6,7 +6,7 @@ else the same, minus the energy becomes the log-density up to a constant (remove
 are data.
 
 Source: Hyvärinen 2005, theorem 1, which asks for a differentiable score; (ISM.11).
-Settings: 100,000 points of the mixture; 2-32-32-1 energy networks, 800 Adam steps of 256, rate 0.01.
+Settings: 100,000 points of the mixture; 2-32-32-1 energy networks, 400 Adam steps of 256, rate 0.02.
 """
 
 from types import SimpleNamespace
@@ -25,7 +25,7 @@ def train(network, rng, budget, progress, label):
     """An energy in float32; network is EnergyMLP or relu_energy."""
     loss = lambda energy, x, rng: sm.implicit_loss(sm.energy_score(energy), x)
     params, data = c.init(rng, 2, 32, 32, 1), c.MIXTURE.sample(rng, c.scaled(100_000, budget, 100))
-    return c.train(loss, network, params, data, rng, budget, progress, steps=800, learning_rate=1e-2, label=label)
+    return c.train(loss, network, params, data, rng, budget, progress, steps=400, learning_rate=2e-2, label=label)
 
 
 def log_density(energy, x):
