@@ -6,8 +6,8 @@ derivative, or the trace in closed form, counts as one more. The exact trace by 
 tangents at a time outgrow the cache. For two hidden layers the trace has a closed form, one matrix product more
 than a pass whatever d is, and no longer costs more than a random estimate of it. Finite differences
 take two passes too, and save nothing where the network knows its derivatives. All else grows only with the
-first and the last layer. Times are those of the machine that drew this picture, the only one of all that
-differs from run to run.
+first and the last layer. Times are those of the machine that drew this
+picture: like the other two figures of measured times, it differs from run to run.
 
 Source: equation JVP.2 of scoremin/derivatives.py, BP.7 of scoremin/backprop.py; Song et al. 2019 (sliced),
 Onken et al. 2021 (exact trace at the cost of an estimate).
@@ -80,21 +80,32 @@ def measure(stream, budget, progress):
     return SimpleNamespace(dimensions=dimensions, clock=clock, passes=passes)
 
 
-def draw_lines(ax, values, dimensions):
-    for name, y in values.items():
+def draw_times(ax, m):
+    for name, t in m.clock.items():
         color, marker, size = STYLE[name]
-        ax.plot(dimensions, y, marker=marker, color=color, ms=size, mfc="none" if size > 4 else color, label=name)
-    ax.set(xscale="log", yscale="log", xlabel="dimension d", xticks=dimensions, xticklabels=dimensions)
-    ax.minorticks_off()
+        ax.plot(m.dimensions, 1e3 * t, "--" if name == "explicit" else "-", marker=marker, color=color, ms=size,
+                mfc="none" if size > 4 else color, label=name)
+    ax.set(title="time of one step", ylabel="milliseconds")
+    ax.legend()
+
+
+def draw_passes(ax, m):
+    """Objectives of equal passes share a line, and their names stand on it."""
+    for count in dict.fromkeys(map(tuple, m.passes.values())):
+        names = [name for name, n in m.passes.items() if tuple(n) == count]
+        ax.plot(m.dimensions, count, "o-", color=STYLE[names[-1]][0])
+        ax.annotate(" and ".join((", ".join(names[:-1]), names[-1])) if names[1:] else names[0],
+                    (m.dimensions[-1], count[-1]), (0, 4), textcoords="offset points", ha="right", va="bottom",
+                    fontsize=7.5)
+    ax.set(title="network passes in the loss", ylabel="passes", ylim=(0.7, 2.5 * max(map(max, m.passes.values()))))
 
 
 def draw(m):
-    fig, (left, right) = c.canvas(1, 2, 2.9)
-    draw_lines(left, {name: 1e3 * t for name, t in m.clock.items()}, m.dimensions)
-    left.set(title="time of one step", ylabel="milliseconds")
-    left.legend()
-    draw_lines(right, m.passes, m.dimensions)
-    right.set(title="network passes in the loss", ylabel="passes")
+    fig, axes = c.canvas(1, 2, 2.9)
+    for ax, draw_panel in zip(axes, (draw_times, draw_passes)):
+        draw_panel(ax, m)
+        ax.set(xscale="log", yscale="log", xlabel="dimension d", xticks=m.dimensions, xticklabels=m.dimensions)
+        ax.minorticks_off()
     return fig
 
 

@@ -8,8 +8,8 @@ matching with Gaussian probes (SSM-VR). Above: learned fields at three levels; l
 e^−2 of its maximum.
 
 Source: Vincent 2011; Wang et al. 2020 (control variate); equations DSM.12 and DSM.13 of scoremin/denoising.py.
-Settings: 2-64-64-2 networks, 1,200 Adam steps of 256 at each σ, rate 0.003. Variance: sum over all weights of the network
-trained at σ = 0.3, 50 batches of 64, the same for all σ.
+Settings: 2-64-64-2 networks, 1,200 Adam steps of 256 at each σ, rate 0.003. Variance: sum over all weights of the
+network trained at σ = 0.3, 50 batches of 64, the same for all σ.
 """
 
 from functools import partial
