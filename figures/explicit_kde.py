@@ -2,10 +2,10 @@
 
 A narrow kernel hardly blurs the density, but its score leaps from one data point to the next. The network is
 fitted to these noisy values at the data, each point leaving itself out; it cannot follow the leaps, so it
-averages them. (Denoising with σ = h is another objective: it asks for the score of the whole estimate, at points drawn from it
-and with the kernel that each was drawn from; this fit asks at the data, and leaves the own kernel out.) Fitted at
-one bandwidth, it is nearer to the truth than the estimate is at any, where less noise costs more blur (below; the
-dashed line is the error of blur alone, what remains of the estimate's with endless data). Neither is right where
+averages them. (Denoising with σ = h is another objective: it asks for the score of the whole estimate, at points
+drawn from it and with the kernel that each was drawn from; this fit asks at the data, and leaves the own kernel out.)
+Fitted at one bandwidth, it is nearer to the truth than the estimate is at any, where less noise costs more blur (below;
+the dashed line is the error of blur alone, what remains of the estimate's with endless data). Neither is right where
 there are few data (lines: density at e^−½ and e^−2 of its maximum). Arrows are cut to length 6.
 
 Source: Hyvärinen 2005, equation 2, with the score of Parzen's estimate for the unknown one.
@@ -66,7 +66,7 @@ def low_over_high(score, x):
 
 def claims(m):
     """Bounds: the noise of the estimate falls as 1/h⁴, from about 1 at h = 0.15 to 1/256 at 0.6, some 3 % of the
-    blur there, and rises at narrow h: the least error lies between. To know one number of n points costs a relative error of 1/n."""
+    blur there, and rises at narrow h: the least error lies between. One number known from n points costs 1/n."""
     best, widest = np.argmin(m.kde_errors), m.kde_errors[-1] / m.blur[-1]
     return [
         c.claim("bandwidth of the KDE's least error: at neither end", BANDWIDTHS[best], BANDWIDTHS[1], BANDWIDTHS[-2]),

@@ -100,7 +100,7 @@ def draw(m):
 
 
 def gaussian_error(n):
-    """What the best Gaussian's relative error on n points must be: by quadrature, less and more five standard errors."""
+    """The best Gaussian's relative error on n points, by quadrature, less and more five standard errors."""
     x = c.grid(9, 181)
     p, s = np.exp(c.MIXTURE.log_density(x)) * 0.1**2, c.MIXTURE.score(x)
     miss, size = (np.sum(a**2, axis=1) for a in (s + x @ np.linalg.inv([[5, 4], [4, 5]]), s))
@@ -110,8 +110,8 @@ def gaussian_error(n):
 
 
 def claims(m):
-    """Bounds: quadrature; the orders that theory gives; and a tenth of the error of the Gaussian with the data's mean and
-    covariance, since more would say that little but those two was learned."""
+    """Bounds: quadrature; the orders that theory gives; and a tenth of the error of the Gaussian with the data's mean
+    and covariance, since more would say that little but those two was learned."""
     blind = [name for name in LOSSES if name not in BLURRED and not name.startswith("explicit")]
     clean, blurred, best = m.clean, m.blurred, m.clean["explicit, true score"]
     ratio = lambda text, *numbers: c.claim(f"error to the clean score, {text}", *numbers)
