@@ -2,23 +2,21 @@
 
     python tests/make_vectors.py
 
-The cases are in vector_cases.py (version 1) and vector_cases_2.py (what version 2 adds). Numbers that
-are stored stay as they are, to the last bit, where the new ones agree within the float64 tolerance.
+The cases are in vector_cases, by chapter. One that is stored keeps its place and its "since", and its numbers to
+the last bit where the new ones agree within the float64 tolerance; a new one comes last, since VERSION.
 """
 
 import json
 import sys
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent), str(Path(__file__).resolve().parent)]
 
 import check_port
-import vector_cases as one
-import vector_cases_2 as two
+import vector_cases
 
-VECTORS = check_port.VECTORS
+VECTORS, VERSION = check_port.VECTORS, 3
 HEADER = {
     "schema": 1,
     "version": "2.0",
@@ -115,20 +113,20 @@ def flagged(case):
     return {**case, "flags": [*case["flags"], *["third derivatives"] * third]}
 
 
-def chapter(name):
-    """All cases of a chapter; those that version 2 adds say so."""
-    added = ({**case, "since": 2} for case in two.CHAPTERS.get(name, list)())
-    return [flagged(case) for case in chain(one.CHAPTERS.get(name, list)(), added)]
-
-
-CHAPTERS = {name: partial(chapter, name) for name in {**one.CHAPTERS, **two.CHAPTERS}}
-
-
-def kept(case, stored):
-    """The case with the numbers that are stored, where they are of the same inputs and agree."""
-    old = stored.get(case["id"])
+def kept(case, old):
+    """The case with what is stored of it: since when it is there, and numbers of the same inputs that agree."""
+    since = old.get("since") if old else VERSION
     same = old and old["inputs"] == case["inputs"] and check_port.check(old, case["expected"])[0]
-    return {**case, "expected": old["expected"]} if same else case
+    case = {**case, "inputs": old["inputs"], "expected": old["expected"]} if same else case
+    return {**case, "since": since} if since else case
+
+
+def chapter(name):
+    """All cases of a chapter, those that are stored in their order, and then new ones."""
+    stored = {case["id"]: case for case in check_port.every_case()}
+    places = {id: place for place, id in enumerate(stored)}
+    cases = [kept(flagged(case), stored.get(case["id"])) for case in vector_cases.CHAPTERS[name]()]
+    return sorted(cases, key=lambda case: places.get(case["id"], len(places)))
 
 
 def write(name, cases):
@@ -142,9 +140,8 @@ def write(name, cases):
 
 def main():
     VECTORS.mkdir(exist_ok=True)
-    stored = {case["id"]: case for case in check_port.load()}
-    for name, cases in CHAPTERS.items():
-        cases = [kept(case, stored) for case in cases()]
+    for name in vector_cases.CHAPTERS:
+        cases = chapter(name)
         write(name, cases)
         print(f"{name:12s} {len(cases):3d} cases, {(VECTORS / f'{name}.json').stat().st_size / 1000:5.1f} kB")
 
