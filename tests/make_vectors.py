@@ -19,7 +19,7 @@ import vector_cases
 VECTORS, VERSION = check_port.VECTORS, 3
 HEADER = {
     "schema": 1,
-    "version": "2.0",
+    "version": f"{VERSION}.0",
     "generated": "python tests/make_vectors.py",
     "conventions": {
         "arrays": "nested lists in row-major order; rows are samples: x is (N,d), the last axis is d",

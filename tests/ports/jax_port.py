@@ -67,9 +67,9 @@ def energy_score(energy):
 
 class GaussianMixture:
     def __init__(self, weights, means, covs):
-        self.weights, self.means, self.covs = weights, means, covs
+        self.weights, self.means, self.covs = weights / weights.sum(), means, covs
         self.precisions = jnp.linalg.inv(covs)
-        self.log_scales = jnp.log(weights) - 0.5 * jnp.linalg.slogdet(2 * jnp.pi * covs)[1]
+        self.log_scales = jnp.log(self.weights) - 0.5 * jnp.linalg.slogdet(2 * jnp.pi * covs)[1]
 
     def sample(self, k, z):
         """Points (N,d) of components k (N,) from standard normal z (N,d)."""
@@ -106,7 +106,7 @@ def checkerboard(column, row, u):
 
 def standardise(data):
     """Data of mean 0 and deviation 1 in every column, the shift and the scale."""
-    shift, scale = data.mean(axis=0), data.std(axis=0)
+    shift, scale = data[0] + (data - data[0]).mean(axis=0), (data - data[0]).std(axis=0)  # sums of small numbers
     return (data - shift) / scale, shift, scale
 
 
@@ -316,7 +316,7 @@ def two_sample_test(a, b, permutations):
     draws = jnp.concatenate([w[None], w[permutations]])
     R = distances(pool, pool)
     D = -jnp.sum(draws @ R * draws, axis=1)                                  # (MET.3)
-    tie = 64 * jnp.finfo(R.dtype).eps * R.max()                              # rounding parts no ties
+    tie = 4 * jnp.finfo(R.dtype).eps * R.max()                               # rounding parts no ties
     return jnp.mean(D >= D[0] - tie, dtype=R.dtype)                          # (MET.4)
 
 

@@ -22,10 +22,13 @@ def data():
         "d2-one": (one, draw("one", N, 2), ()), "d1": (LINE, draw("d1", N, 1), ()),
         "far": (MIXTURE, np.array([[1000.0, 1000.0], [-300.0, 500.0]]), ["far"]),
         "between": (MIXTURE, np.zeros((1, 2)), ()),
+        "weights-nearly-1": (MIXTURE, draw("nearly 1", N, 2, size=2), ["the weights sum to 1 + 5e-7"]),
     }
     for name, (spec, x, flags) in settings.items():
-        for function, value in zip(("log_density", "score"), mixture(x, **spec)):
-            yield case(f"data/{function}-{name}", f"GaussianMixture.{function}", {"mixture": spec, "x": x},
+        given = {**spec, "weights": [0.5, 0.5 + 5e-7]} if "nearly" in name else spec
+        normed = {**given, "weights": np.array(given["weights"]) / sum(given["weights"])}
+        for function, value in zip(("log_density", "score"), mixture(x, **normed)):
+            yield case(f"data/{function}-{name}", f"GaussianMixture.{function}", {"mixture": given, "x": x},
                        {"value": value}, flags=flags)
     smoothed = [(f"{sigma:g}", MIXTURE, draw("smoothed", N, 2, size=max(2, sigma)), sigma)
                 for sigma in (1e-3, 0.5, 50.0)]
@@ -34,6 +37,9 @@ def data():
         log_p, s, _ = mixture(x, **widened(spec, sigma))
         yield case(f"data/smoothed-{name}", "GaussianMixture.smoothed", {"mixture": spec, "x": x, "sigma": sigma},
                    {"value": s, "log_density": log_p}, flags=["extreme sigma"] if sigma != 0.5 else [])
+    far = np.round(128 * draw("standardise far", 4, 2)) / 128
+    yield standardised("far", 65536 + np.concatenate([far, -far]), ["far from 0: E x² − (E x)² loses all digits",
+                                                                     "sums of float32 round the mean"])
     yield standardised("d3", draw("standardise", 6, 3) * np.array([1.0, 8.0, 0.25]) + np.array([4.0, -2.0, 0.5]))
 
 
@@ -82,6 +88,9 @@ def networks():
                            draw(f"g {name}", N, sizes[0]), plain_mlp)
     yield network_case("mlp-d3-one-row", "MLP", network("one row", [3, 4, 3]), draw("x one row", 1, 3),
                        draw("g one row", 1, 3), plain_mlp)
+    thirds = [(W / 3, b / 3) for W, b in network("thirds", [3, 4, 3])]
+    yield network_case("mlp-d3-thirds", "MLP", thirds, draw("x thirds", N, 3), draw("g thirds", N, 3), plain_mlp,
+                       ["float32 does not hold these parameters"])
     unit = [(np.ones((1, 1)), np.zeros(1))] * 2
     x = np.array([[-1e4], [-100.0], [0.0], [100.0], [1e4]])
     yield case("network/silu-extreme", "MLP", {"params": unit, "x": x}, {"value": x * (x > 50)}, flags=["far"])

@@ -46,6 +46,11 @@ def aside(name, *shape):
     return np.concatenate([np.full((shape[0], 1), 65536.0), draw(name, shape[0], shape[1] - 1) / 1024], axis=1)
 
 
+def clusters(name, left, right, d):
+    """Such points at -65536 and at 65536: no one shift brings them all near 0."""
+    return np.concatenate([aside(name, left, d) * np.array([-1.0] + [1.0] * (d - 1)), aside(f"{name} right", right, d)])
+
+
 def network(name, sizes):
     """Parameters of an MLP with biases that are not 0."""
     return [(draw(f"{name} W{i}", m, n, size=m**-0.5), draw(f"{name} b{i}", n, size=0.5))
