@@ -60,7 +60,7 @@ MUTANTS = [
     ("x = F.silu(layer(x))", "x = F.softplus(layer(x))", "softplus for SiLU"),
     ("/ torch.sqrt(sigma**2 + self.sigma_data**2)", "/ torch.sqrt(sigma**2 + 1)", "sigma_data fixed at 1"),
     ("torch.log(sigma)]", "torch.log(sigma) / 4]", "a quarter of log σ"),
-    ("lambda x: -gradient(x)", "lambda x: gradient(x)", "energy: sign"),
+    ("return -gradient(x)", "return gradient(x)", "energy: sign"),
     ("W / math.sqrt(len(W))", "W / math.sqrt(W.shape[1])", "init_mlp: 1/out for 1/in"),
     # mixtures and kernels
     ("0.5 * torch.logdet(2 * math.pi * covs)", "0.5 * torch.logdet(covs) - 0.5 * math.log(2 * math.pi)",

@@ -59,7 +59,11 @@ def init_mlp(z):
 
 def energy_score(energy):
     gradient = grad(lambda x: energy(x).sum())
-    return lambda x: -gradient(x)                                            # (EBM.3)
+
+    def score(x):
+        return -gradient(x)                                                  # (EBM.3)
+    score.energy = energy
+    return score
 
 
 class GaussianMixture:

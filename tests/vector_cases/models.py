@@ -7,9 +7,9 @@ import autograd.numpy as np
 import scoremin as sm
 
 from .tools import (
-    LINE, MIXTURE, SHAPES, DEEPER, SPACE, TRIANGLE, M, N, applied, case, closed_scores, conditional_at, draw,
-    energy_network, energy_values, every_score, kde, linear, listed, mixture, network, plain_mlp, pulled_back, scores,
-    signs, widened, width,
+    LINE, MIXTURE, SHAPES, DEEPER, SPACE, TOLERANCES, TRIANGLE, M, N, applied, case, closed_scores, conditional_at,
+    draw, energy_network, energy_values, every_score, kde, linear, listed, mixture, network, plain_mlp, pulled_back,
+    scores, signs, widened, width,
 )
 
 
@@ -39,15 +39,16 @@ def data():
                    {"value": s, "log_density": log_p}, flags=["extreme sigma"] if sigma != 0.5 else [])
     far = np.round(128 * draw("standardise far", 4, 2)) / 128
     yield standardised("far", 65536 + np.concatenate([far, -far]), ["far from 0: E x² − (E x)² loses all digits",
-                                                                     "sums of float32 round the mean"])
+                                                                     "sums of float32 round the mean"],
+                       TOLERANCES | {"float64": 1e-10})
     yield standardised("d3", draw("standardise", 6, 3) * np.array([1.0, 8.0, 0.25]) + np.array([4.0, -2.0, 0.5]))
 
 
-def standardised(name, rows, flags=()):
+def standardised(name, rows, flags=(), tolerances=TOLERANCES):
     shift = rows.sum(axis=0) / len(rows)
     scale = np.sqrt(((rows - shift)**2).sum(axis=0) / len(rows))
     return case(f"data/standardise-{name}", "standardise", {"data": rows},
-                {"value": (rows - shift) / scale, "shift": shift, "scale": scale}, flags=flags)
+                {"value": (rows - shift) / scale, "shift": shift, "scale": scale}, flags=flags, tolerances=tolerances)
 
 
 def uniform(name, *shape):
