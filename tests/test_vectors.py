@@ -444,7 +444,8 @@ def test_missing_fields_are_named(tmp_path, capsys):
 FACTORS = {"1/2": lambda d, N, sigma: 0.5, "2": lambda d, N, sigma: 2, "-1": lambda d, N, sigma: -1,
            "2/d": lambda d, N, sigma: 2 / d, "d": lambda d, N, sigma: d, "N": lambda d, N, sigma: N,
            "sigma^4": lambda d, N, sigma: sigma**4, "2 sigma^2": lambda d, N, sigma: 2 * sigma**2,
-           "0.7": lambda d, N, sigma: 0.7}
+           "sigma": lambda d, N, sigma: sigma, "2 sigma^2/d": lambda d, N, sigma: 2 * sigma**2 / d,
+           "-1/2 N sigma^4/d": lambda d, N, sigma: -N * sigma**4 / (2 * d), "0.7": lambda d, N, sigma: 0.7}
 
 
 @pytest.mark.parametrize("name", FACTORS)
@@ -458,6 +459,43 @@ def test_a_factor_that_all_cases_share_is_named(name, tmp_path, capsys):
     text = run(tmp_path, capsys, answers, "--only", "denoising/loss")[1]
     assert text.count("hint:") == 1
     assert f"denoising_loss: the value of all {len(answers)} cases is {name} times the expected one" in text
+
+
+def hints_for(tmp_path, capsys, wrong, *only):
+    """The hints on the chosen cases, of which those in wrong have twice the value, or what wrong gives."""
+    cases = check_port.load(only)
+    answers = {c["id"]: {**c["expected"], "value": 1.7 * c["expected"]["value"] + 0.1} if wrong(c) else c["expected"]
+               for c in cases}
+    return [line for line in run(tmp_path, capsys, answers, "--only", *only)[1].splitlines() if "hint" in line]
+
+
+def test_a_failure_of_one_kind_is_named(tmp_path, capsys):
+    """Energies alone; probes other than signs alone; not where other cases fail too."""
+    energy = lambda c: c["inputs"]["score"]["kind"] == "energy_mlp"
+    line, = hints_for(tmp_path, capsys, energy, "implicit/loss")
+    assert "implicit_loss: it fails on energies alone" in line
+    line, = hints_for(tmp_path, capsys, lambda c: "signs" not in c["id"], "sliced/loss")
+    assert "sliced_loss: it is right on probes of signs" in line
+    assert not hints_for(tmp_path, capsys, lambda c: energy(c) or "linear" in c["id"], "implicit/loss")
+
+
+def test_where_d_is_2_everywhere_the_hint_says_what_hides(tmp_path, capsys):
+    """A mean over N·d without the ½ is right at d = 2: named where the factor is another, and with no other width."""
+    ids = ["denoising/loss-0.3-d2-linear", "denoising/loss-50-d2-linear"]
+    halves = {id: {**EXACT[id], "value": EXACT[id]["value"] / 2} for id in ids}
+    for answers in (halves, {id: EXACT[id] for id in ids}):
+        assert "all cases checked have d = 2" in run(tmp_path, capsys, answers, "--only", *ids)[1]
+    assert "d = 2" not in run(tmp_path, capsys, EXACT, "--only", "denoising/loss")[1]
+
+
+def test_a_failure_shows_its_tolerance_its_flags_and_what_was_raised(tmp_path, capsys):
+    """And a null, which is what JSON makes of NaN in some languages, is asked about."""
+    id = "denoising/loss-0.001-d2-linear"
+    text = run(tmp_path, capsys, {id: {**EXACT[id], "value": 0.0}}, "--only", id, "--dtype", "float32")[1]
+    assert "1.0e+00 > 1e-05 answer.value [extreme sigma]" in text
+    text = run(tmp_path, capsys, {id: {"raised": "ValueError: no gradient"}}, "--only", id)[1]
+    assert f"FAIL {id}" in text and "raised ValueError: no gradient" in text
+    assert "NaN?" in run(tmp_path, capsys, {id: {**EXACT[id], "value": None}}, "--only", id)[1]
 
 
 def test_no_hint_where_one_case_differs_or_all_pass(tmp_path, capsys):

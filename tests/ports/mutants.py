@@ -72,9 +72,8 @@ MUTANTS = [
     ("/ (-2 * h**2)", "/ -(h + h**2)", "kernel right at h = 1 alone"),
     ("n, d = len(data) - leave_one_out, data.shape[1]", "n, d = len(data), data.shape[1]", "1/n for 1/(n − 1)"),
     ("wide.std(0, correction=0)", "wide.std(0)", "standardise: 1/(n − 1)"),
-    ("wide.mean(0).to(data.dtype), wide.std(0, correction=0)", "wide.mean(0).to(data.dtype), (wide.square().mean(0) - "
-     "wide.mean(0).square()).sqrt()", "standardise: E x² − (E x)²"),
-    ("wide = data.double()", "wide = data", "data: sums of float32"),
+    ("wide.std(0, correction=0)", "(wide.square().mean(0) - wide.mean(0).square()).sqrt()",
+     "standardise: E x² − (E x)²"),
     ("= weights / weights.sum(), means", "= weights, means", "data: weights that are not divided by their sum"),
     ("return a.masked_fill(own, -math.inf) if", "return a.masked_fill(a == 0, -math.inf) if",
      "explicit: what is left out is equal, not the row itself"),
@@ -82,7 +81,8 @@ MUTANTS = [
      "[:, None] - 2 * a @ b.T + b.square().sum(1)).clamp(0)", "expanded squares about the mean"),
     ("squared_distances(x, means).argmin(1)", "(means.square().sum(1) - 2 * x @ means.T).argmin(1)",
      "metrics: modes by expanded squares in float32"),
-    ("\"weight\": W.T, \"bias\": b}", "\"weight\": W.T.float(), \"bias\": b}", "network: parameters kept as float32"),
+    ("\"weight\": W.T, \"bias\": b}", "\"weight\": W.T.float(), \"bias\": b}", 
+     "network: parameters kept in single precision"),
     ("tie = 4 * torch.finfo(R.dtype).eps", "tie = 1e-12", "metrics: ties to 10⁻¹² in float32"),
     # samplers
     ("x + 0.5 * step * score(x) + (temperature", "x + step * score(x) + (temperature", "langevin: whole drift"),
