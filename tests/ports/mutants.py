@@ -81,7 +81,7 @@ MUTANTS = [
      "[:, None] - 2 * a @ b.T + b.square().sum(1)).clamp(0)", "expanded squares about the mean"),
     ("squared_distances(x, means).argmin(1)", "(means.square().sum(1) - 2 * x @ means.T).argmin(1)",
      "metrics: modes by expanded squares in float32"),
-    ("\"weight\": W.T, \"bias\": b}", "\"weight\": W.T.float(), \"bias\": b}", 
+    ("\"weight\": W.T, \"bias\": b}", "\"weight\": W.T.float(), \"bias\": b}",
      "network: parameters kept in single precision"),
     ("tie = 4 * torch.finfo(R.dtype).eps", "tie = 1e-12", "metrics: ties to 10⁻¹² in float32"),
     # samplers
