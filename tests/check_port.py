@@ -17,6 +17,7 @@ How to port against the vectors:
    structure with null for every number. A case of the chapter errors is answered {"error": its kind,
    "argument": the argument your message names}; the kinds are ValueError for a bad argument and
    FloatingPointError for numbers that leave the range of floats. Leave the chapter out with --skip.
+   {"raised": its message} is the answer to a case that your code stops at.
 4. Run this. For each array of an answer the error is max|answer - expected| / max|expected| (absolute
    where expected is all zeros); a case shows the largest, which must be within its tolerance for
    --dtype: compute in float64 first; then read the same inputs as float32.
@@ -24,7 +25,8 @@ How to port against the vectors:
 A case that is not answered fails. For code that exists already --answered checks only what is answered,
 --parts only these fields of expected, and --rtol sets the tolerance. --only and --skip take chapters or
 the beginnings of ids, or patterns with *, ? for whole ids: these end in the kind of score, so "*energy"
-is every case of an energy network. Where all cases of a function are off by one factor, a hint names it.
+is every case of an energy network. Where all cases of a function are off by one product of 2, d, N and
+powers of sigma, a hint names it. A failure shows its tolerance and, in brackets, the flags of its case.
 Exit status: 0 all pass, 1 any failure, 2 bad usage or an unreadable file.
 """
 

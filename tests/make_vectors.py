@@ -41,6 +41,8 @@ HEADER = {
                "objective names a loss that is the same at every step (its other inputs beside it): the full batch, "
                "fixed noise. path holds params after every step, losses the loss before every step",
         "two_sample_test": "permutations holds K lists of indices into the n+m weights of (MET.3): w_k = w[indices]",
+        "precision": "in that of x; GaussianMixture, sums of standardise, energy_distance, two_sample_test, mode_weights, "
+                     "levels and the corrections of Adam in float64 whatever comes in, or so that their cases pass",
         "flags": "third derivatives: the gradient of a derivative of an energy's score needs them; the others say what "
                  "is special in the inputs",
         "tolerances": "for max|answer - expected| / max|expected|, array by array; absolute where expected is all 0",
@@ -56,9 +58,12 @@ FUNCTIONS = {
                                 "log_density (N,) of the same",
     "GaussianMixture.sample": "mixture, k (N,) the component of each row, z (N,d) -> value (N,d), by the lower "
                               "Cholesky factor",
-    "swiss_roll": "u (N,1) uniform on [0, 1), z (N,2), noise -> value (N,2)",
-    "two_moons": "u (N,1) uniform on [0, 1), side (N,1) of -1 and 1, z (N,2), noise -> value (N,2)",
-    "checkerboard": "column (N,) in -2..1, row (N,) in -1..0, u (N,2) uniform on [0, 1) -> value (N,2)",
+    "swiss_roll": "u (N,1) uniform on [0, 1), z (N,2), noise -> value (N,2) = "
+                  "(t (cos t, sin t) + noise z) / 10, t = 1.5 pi (1 + 2 u)",
+    "two_moons": "u (N,1) uniform on [0, 1), side (N,1) of -1 and 1, z (N,2), noise -> value (N,2) = "
+                 "side (cos t - 1/2, sin t - 1/4) + noise z, t = pi u",
+    "checkerboard": "column (N,) in -2..1, row (N,) in -1..0, u (N,2) uniform on [0, 1) -> value (N,2) = "
+                    "(column, 2 row + column mod 2) + u",
     "standardise": "data (n,d) -> value (n,d), shift (d,), scale (d,), the deviation with 1/n",
     "MLP": "params, x (N,d), cotangent (N,out) -> value (N,out), gradient of sum(cotangent * value)",
     "NoiseConditionalMLP": "params, sigma_data, x (N,d), sigma a number or (N,), cotangent (N,d) -> value (N,d), "
@@ -98,7 +103,7 @@ FUNCTIONS = {
     "fisher_divergence": "score, target, x (N,d) -> value",
     "relative_error": "score, target, x (N,d) -> value",
     "energy_distance": "a (n,d), b (m,d) -> value",
-    "two_sample_test": "a (n,d), b (m,d), permutations (K,n+m) -> value",
+    "two_sample_test": "a (n,d), b (m,d), permutations (K,n+m) -> value; ties within 4 epsilon max R, epsilon that of a",
     "mode_weights": "x (N,d), means (K,d) -> value (K,), the first of equally near means counts",
 }
 
