@@ -2,19 +2,22 @@
 
     python tests/make_vectors.py
 
-The cases are in vector_cases, by chapter. One that is stored keeps its place and its "since", and its numbers to
+The cases are in vector_cases, by chapter; an objective of tests/objectives.py without a line in FUNCTIONS gets its
+line and its cases from there. A case that is stored keeps its place and its "since", and its numbers to
 the last bit where the new ones agree within the float64 tolerance; a new one comes last, since VERSION.
 """
 
 import json
 import sys
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent), str(Path(__file__).resolve().parent)]
 
 import check_port
 import vector_cases
+from vector_cases import table
 
 VECTORS, VERSION = check_port.VECTORS, 3
 HEADER = {
@@ -41,8 +44,9 @@ HEADER = {
                "objective names a loss that is the same at every step (its other inputs beside it): the full batch, "
                "fixed noise. path holds params after every step, losses the loss before every step",
         "two_sample_test": "permutations holds K lists of indices into the n+m weights of (MET.3): w_k = w[indices]",
-        "precision": "in that of x; GaussianMixture, sums of standardise, energy_distance, two_sample_test, mode_weights, "
-                     "levels and the corrections of Adam in float64 whatever comes in, or so that their cases pass",
+        "precision": "in that of x; GaussianMixture, sums of standardise, energy_distance, two_sample_test, "
+                     "mode_weights, levels and the corrections of Adam in float64 whatever comes in, or so that "
+                     "their cases pass",
         "flags": "third derivatives: the gradient of a derivative of an energy's score needs them; the others say what "
                  "is special in the inputs",
         "tolerances": "for max|answer - expected| / max|expected|, array by array; absolute where expected is all 0",
@@ -103,7 +107,8 @@ FUNCTIONS = {
     "fisher_divergence": "score, target, x (N,d) -> value",
     "relative_error": "score, target, x (N,d) -> value",
     "energy_distance": "a (n,d), b (m,d) -> value",
-    "two_sample_test": "a (n,d), b (m,d), permutations (K,n+m) -> value; ties within 4 epsilon max R, epsilon that of a",
+    "two_sample_test": "a (n,d), b (m,d), permutations (K,n+m) -> value; ties within 4 epsilon max R, "
+                       "epsilon that of a",
     "mode_weights": "x (N,d), means (K,d) -> value (K,), the first of equally near means counts",
 }
 
@@ -118,6 +123,11 @@ def flagged(case):
     return {**case, "flags": [*case["flags"], *["third derivatives"] * third]}
 
 
+WRITTEN = set(FUNCTIONS)
+FUNCTIONS |= table.lines(WRITTEN)
+CHAPTERS = list({**vector_cases.CHAPTERS, **{case["id"].split("/")[0]: 0 for case in table.cases(WRITTEN)}})
+
+
 def kept(case, old):
     """The case with what is stored of it: since when it is there, and numbers of the same inputs that agree."""
     since = old.get("since") if old else VERSION
@@ -130,7 +140,9 @@ def chapter(name):
     """All cases of a chapter, those that are stored in their order, and then new ones."""
     stored = {case["id"]: case for case in check_port.every_case()}
     places = {id: place for place, id in enumerate(stored)}
-    cases = [kept(flagged(case), stored.get(case["id"])) for case in vector_cases.CHAPTERS[name]()]
+    more = (case for case in table.cases(WRITTEN) if case["id"].startswith(f"{name}/"))
+    made = chain(vector_cases.CHAPTERS.get(name, list)(), more)
+    cases = [kept(flagged(case), stored.get(case["id"])) for case in made]
     return sorted(cases, key=lambda case: places.get(case["id"], len(places)))
 
 
@@ -145,7 +157,7 @@ def write(name, cases):
 
 def main():
     VECTORS.mkdir(exist_ok=True)
-    for name in vector_cases.CHAPTERS:
+    for name in CHAPTERS:
         cases = chapter(name)
         write(name, cases)
         print(f"{name:12s} {len(cases):3d} cases, {(VECTORS / f'{name}.json').stat().st_size / 1000:5.1f} kB")

@@ -10,7 +10,6 @@ import autograd.numpy as np
 import check_port
 import make_vectors
 import pytest
-import vector_cases
 from answers import Missing, answer, evaluate, listed
 from autograd import value_and_grad
 
@@ -167,7 +166,7 @@ OWN = ("two_sample_test", "mode_weights", "energy_distance", "geometric_sigmas",
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("chapter", [name for name in vector_cases.CHAPTERS if name != "errors"])
+@pytest.mark.parametrize("chapter", [name for name in make_vectors.CHAPTERS if name != "errors"])
 def test_package_reproduces_every_vector(chapter, dtype):
     """Value, gradient, s, Jv and trace, against closed forms and plain autograd, within tolerances, in the dtype."""
     wrong = []
@@ -205,7 +204,7 @@ def test_a_function_that_a_port_lacks_is_missing_by_name():
             answer(next(c for c in CASES if c["id"] == id), lacking, "float64")
 
 
-@pytest.mark.parametrize("chapter", vector_cases.CHAPTERS)
+@pytest.mark.parametrize("chapter", make_vectors.CHAPTERS)
 def test_regenerating_gives_the_stored_vectors(chapter):
     """Inputs to the last bit, expected values within the float64 tolerance (BLAS may round otherwise)."""
     stored, made = check_port.load([f"{chapter}/"]), make_vectors.chapter(chapter)
@@ -422,7 +421,7 @@ def test_failures_shows_no_case_that_passes_but_every_chapter(tmp_path, capsys):
     answers = {**EXACT, "data/score-d2": {"value": [[0.0, 0.0]] * 4}}
     status, text = run(tmp_path, capsys, answers, "--failures")
     assert status == 1 and "pass data" not in text and text.count("FAIL") == 1
-    assert all(any(line.startswith(f"{name} ") for line in text.splitlines()) for name in vector_cases.CHAPTERS)
+    assert all(any(line.startswith(f"{name} ") for line in text.splitlines()) for name in make_vectors.CHAPTERS)
 
 
 def test_loss_of_every_sample_is_asked_for_its_mean(tmp_path, capsys):
