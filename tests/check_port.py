@@ -40,7 +40,7 @@ from itertools import product
 from pathlib import Path
 
 VECTORS = Path(__file__).resolve().parent / "vectors"
-PARTS = ("value", "s", "Jv", "trace", "gradient", "log_density", "path", "losses", "error")
+PARTS = ("value", "s", "Jv", "trace", "gradient", "log_density", "path", "losses", "precision", "recall", "error")
 
 
 def matches(id, pattern):

@@ -70,8 +70,8 @@ FUNCTIONS = {
                     "(column, 2 row + column mod 2) + u",
     "standardise": "data (n,d) -> value (n,d), shift (d,), scale (d,), the deviation with 1/n",
     "MLP": "params, x (N,d), cotangent (N,out) -> value (N,out), gradient of sum(cotangent * value)",
-    "NoiseConditionalMLP": "params, sigma_data, x (N,d), sigma a number or (N,), cotangent (N,d) -> value (N,d), "
-                           "gradient of sum(cotangent * value)",
+    "NoiseConditionalMLP": "params, sigma_data, skip where it is true, x (N,d), sigma a number or (N,), "
+                           "cotangent (N,d) -> value (N,d), gradient of sum(cotangent * value)",
     "EnergyMLP": "params, x (N,d), cotangent (N,) -> value (N,), gradient of sum(cotangent * value)",
     "energy_score": "params of the energy, x (N,d), cotangent (N,d) -> value (N,d), gradient of sum(cotangent * value)",
     "init_mlp": "z, standard normal (in,out) for each layer -> params",
@@ -94,6 +94,7 @@ FUNCTIONS = {
     "ncsn_loss": "score of (x, sigma), x (N,d), z (N,d), sigma a number or (N,) -> value, s (N,d) at x + sigma z, "
                  "gradient of value",
     "geometric_sigmas": "sigma_max, sigma_min, n -> value (n,)",
+    "stratified_sigmas": "u (n,) uniform on [0, 1), sigma_max, sigma_min -> value (n,)",
     "langevin": "score, x (N,d), step, noise (steps,N,d), temperature -> value (N,d), path (steps,N,d)",
     "annealed_langevin": "score of (x, sigma), x (N,d), sigmas (L,), step, noise (L,steps,N,d), denoise -> "
                          "value (N,d), path (L·steps,N,d)",
@@ -109,6 +110,7 @@ FUNCTIONS = {
     "energy_distance": "a (n,d), b (m,d) -> value",
     "two_sample_test": "a (n,d), b (m,d), permutations (K,n+m) -> value; ties within 4 epsilon max R, "
                        "epsilon that of a",
+    "precision_recall": "a (n,d), b (m,d), k -> precision, recall",
     "mode_weights": "x (N,d), means (K,d) -> value (K,), the first of equally near means counts",
 }
 

@@ -137,6 +137,8 @@ PACKAGE = SimpleNamespace(**vars(sm) | {
     "langevin": langevin, "annealed_langevin": annealed_langevin, "fit": fit, "two_sample_test": two_sample_test,
     "reverse_sde": lambda score, x, sigmas, noise: sm.reverse_sde(score, x, sigmas, normals(noise)),
     "features": lambda omega, beta: lambda x: (2 / len(beta))**0.5 * np.cos(np.dot(x, omega) + beta),
+    "stratified_sigmas": lambda u, sigma_max, sigma_min: sm.stratified_sigmas(
+        Scripted([("random", u)]), sigma_max, sigma_min, len(u)),
     "batch": batch, "init_mlp": init_mlp, "probes": probes, "GaussianMixture": GaussianMixture,
     "swiss_roll": lambda u, z, noise: sm.swiss_roll(Scripted([("random", u), ("standard_normal", z)]), len(u), noise),
     "two_moons": lambda u, side, z, noise: sm.two_moons(
@@ -161,8 +163,8 @@ def parts(value):
     return [part for item in value for part in parts(item)] if isinstance(value, (list, tuple)) else [value]
 
 
-OWN = ("two_sample_test", "mode_weights", "energy_distance", "geometric_sigmas", "fit", "swiss_roll", "two_moons",
-       "checkerboard", "GaussianMixture.sample")  # float64 whatever comes in
+OWN = ("two_sample_test", "mode_weights", "energy_distance", "geometric_sigmas", "stratified_sigmas", "fit",
+       "swiss_roll", "two_moons", "checkerboard", "GaussianMixture.sample")  # float64 whatever comes in
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

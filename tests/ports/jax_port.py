@@ -30,18 +30,22 @@ class MLP:
         return x @ W + b
 
 
-@partial(register_dataclass, data_fields=["params"], meta_fields=["sigma_data"])
+@partial(register_dataclass, data_fields=["params"], meta_fields=["sigma_data", "skip"])
 @dataclass
 class NoiseConditionalMLP:
     """Score s(x, sigma), sigma a number or (N,)."""
 
     params: list
     sigma_data: float = 1.0
+    skip: bool = False
 
     def __call__(self, x, sigma):
         sigma = jnp.broadcast_to(jnp.asarray(sigma, x.dtype).reshape(-1, 1), (len(x), 1))
-        inputs = [x / jnp.sqrt(sigma**2 + self.sigma_data**2), jnp.log(sigma)]
-        return MLP(self.params)(jnp.concatenate(inputs, axis=1)) / sigma     # (NET.4)
+        tau = jnp.sqrt(sigma**2 + self.sigma_data**2)
+        f = MLP(self.params)(jnp.concatenate([x / tau, jnp.log(sigma)], axis=1))
+        if self.skip:
+            return self.sigma_data / (sigma * tau) * f - x / tau**2          # (NET.8)
+        return f / sigma                                                     # (NET.4)
 
 
 @partial(register_dataclass, data_fields=["params"], meta_fields=[])
@@ -207,6 +211,16 @@ def ncsn_loss(score, x, z, sigma):
     return 0.5 * jnp.mean(jnp.sum((column * score(x + column * z, sigma) + z)**2, axis=1))  # (NCSN.4)
 
 
+def ncsn_vr_loss(score, x, z, sigma):
+    """ncsn_loss of every point under z and under -z."""
+    return 0.5 * (ncsn_loss(score, x, z, sigma) + ncsn_loss(score, x, -z, sigma))  # (NCSN.8)
+
+
+def stratified_sigmas(u, sigma_max, sigma_min):
+    """From u (n,) uniform on [0, 1)."""
+    return sigma_max * (sigma_min / sigma_max)**((jnp.arange(len(u), dtype=u.dtype) + u) / len(u))  # (NCSN.10)
+
+
 def geometric_sigmas(sigma_max, sigma_min, n):
     return jnp.geomspace(sigma_max, sigma_min, n)                            # (NCSN.1)
 
@@ -318,6 +332,15 @@ def two_sample_test(a, b, permutations):
     D = -jnp.sum(draws @ R * draws, axis=1)                                  # (MET.3)
     tie = 4 * jnp.finfo(R.dtype).eps * R.max()                               # rounding parts no ties
     return jnp.mean(D >= D[0] - tie, dtype=R.dtype)                          # (MET.4)
+
+
+def share_within(a, b, k):
+    radii = jnp.sort(distances(b, b), axis=1)[:, k]                          # (m,)  (MET.6)
+    return (distances(a, b) <= radii).any(axis=1).astype(a.dtype).mean()     # (MET.7)
+
+
+def precision_recall(a, b, k=3):
+    return share_within(a, b, k), share_within(b, a, k)
 
 
 def mode_weights(x, means):

@@ -58,7 +58,11 @@ MUTANTS = [
     ("(s - score(x))", "s", "control variate left out"),
     # networks
     ("x = F.silu(layer(x))", "x = F.softplus(layer(x))", "softplus for SiLU"),
-    ("/ torch.sqrt(sigma**2 + self.sigma_data**2)", "/ torch.sqrt(sigma**2 + 1)", "sigma_data fixed at 1"),
+    ("torch.sqrt(sigma**2 + self.sigma_data**2)", "torch.sqrt(sigma**2 + 1)", "sigma_data fixed at 1"),
+    ("* f - x / tau**2", "* f + x / tau**2", "network: sign of the skip"),
+    ("return self.sigma_data / (sigma * tau) * f", "return f / sigma", "network: a skip without its scale"),
+    (".values[:, k]", ".values[:, k - 1]", "metrics: a point as its own neighbour"),
+    ("ncsn_loss(score, x, -z, sigma)", "ncsn_loss(score, x, z, sigma)", "ncsn: z twice for z and −z"),
     ("torch.log(sigma)]", "torch.log(sigma) / 4]", "a quarter of log σ"),
     ("return -gradient(x)", "return gradient(x)", "energy: sign"),
     ("W / math.sqrt(len(W))", "W / math.sqrt(W.shape[1])", "init_mlp: 1/out for 1/in"),

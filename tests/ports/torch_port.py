@@ -35,14 +35,17 @@ class MLP(nn.Module):
 class NoiseConditionalMLP(MLP):
     """Score s(x, sigma), sigma a number or (N,)."""
 
-    def __init__(self, params, sigma_data=1.0):
+    def __init__(self, params, sigma_data=1.0, skip=False):
         super().__init__(params)
-        self.sigma_data = sigma_data
+        self.sigma_data, self.skip = sigma_data, skip
 
     def forward(self, x, sigma):
         sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1, 1).expand(len(x), 1)
-        inputs = [x / torch.sqrt(sigma**2 + self.sigma_data**2), torch.log(sigma)]
-        return super().forward(torch.cat(inputs, dim=1)) / sigma             # (NET.4)
+        tau = torch.sqrt(sigma**2 + self.sigma_data**2)
+        f = super().forward(torch.cat([x / tau, torch.log(sigma)], dim=1))
+        if self.skip:
+            return self.sigma_data / (sigma * tau) * f - x / tau**2          # (NET.8)
+        return f / sigma                                                     # (NET.4)
 
 
 class EnergyMLP(MLP):
@@ -219,6 +222,17 @@ def ncsn_loss(score, x, z, sigma):
     return 0.5 * (column * score(x + column * z, sigma) + z).square().sum(1).mean()  # (NCSN.4)
 
 
+def ncsn_vr_loss(score, x, z, sigma):
+    """ncsn_loss of every point under z and under -z."""
+    return 0.5 * (ncsn_loss(score, x, z, sigma) + ncsn_loss(score, x, -z, sigma))  # (NCSN.8)
+
+
+def stratified_sigmas(u, sigma_max, sigma_min):
+    """From u (n,) uniform on [0, 1)."""
+    at = (torch.arange(len(u), dtype=u.dtype, device=u.device) + u) / len(u)
+    return sigma_max * (sigma_min / sigma_max)**at                           # (NCSN.10)
+
+
 def geometric_sigmas(sigma_max, sigma_min, n, dtype=torch.float64, device=None):
     exponents = torch.linspace(0, 1, n, dtype=dtype, device=device)
     return sigma_max * (sigma_min / sigma_max)**exponents                    # (NCSN.1)
@@ -335,6 +349,15 @@ def two_sample_test(a, b, permutations):
     D = -((draws @ R) * draws).sum(1)                                        # (MET.3)
     tie = 4 * torch.finfo(R.dtype).eps * R.max()                             # rounding parts no ties
     return (D >= D[0] - tie).to(R.dtype).mean()                              # (MET.4)
+
+
+def share_within(a, b, k):
+    radii = distances(b, b).sort(1).values[:, k]                             # (m,)  (MET.6)
+    return (distances(a, b) <= radii).any(1).to(a.dtype).mean()              # (MET.7)
+
+
+def precision_recall(a, b, k=3):
+    return share_within(a, b, k), share_within(b, a, k)
 
 
 def mode_weights(x, means):

@@ -6,7 +6,8 @@ import autograd.numpy as np
 
 from .tools import (
     MIXTURE, SPACE, TRIANGLE, M, N, aside, case, closed_scores, clusters, draw, every_score, kde, linear, loss_case,
-    mixture, mixture_scores, network, plain_mlp, plain_noise_conditional, scores, signs, widened, width, written_out,
+    mixture, mixture_scores, network, plain_mlp, plain_noise_conditional, scores, signs, skipping, widened, width,
+    written_out,
 )
 
 
@@ -234,6 +235,14 @@ def ncsn():
         yield case(f"ncsn/loss-levels-{name}", "ncsn_loss",
                    {"score": {"kind": "smoothed_mixture", **spec}, "x": x, "z": z, "sigma": sigma},
                    {"value": 0.5 * np.sum((sigma[:, None] * s + z)**2) / N, "s": s}, flags=["per-sample sigma"])
+    spec = {"kind": "noise_conditional_mlp", "params": network("ncsn skip", [4, 5, 4, 3]), "sigma_data": 0.75,
+            "skip": True}
+    yield loss_case("ncsn/loss-levels-d3-skip", "ncsn_loss", spec, partial(skipping, sigma_data=0.75),
+                    {"x": draw("x ncsn skip", N, 3), "z": draw("z ncsn skip", N, 3), "sigma": levels["levels"]},
+                    flags=["per-sample sigma", "skip"])
+    u = draw("stratified", 6) % 1
+    yield case("ncsn/stratified_sigmas-6", "stratified_sigmas", {"u": u, "sigma_max": 20.0, "sigma_min": 0.05},
+               {"value": [20.0 * (0.05 / 20.0)**((i + u[i]) / 6) for i in range(6)]})
     for top, bottom, n in ((20.0, 1.0, 10), (1.5, 0.01, 20), (50.0, 1e-3, 2)):
         yield case(f"ncsn/geometric_sigmas-{n}", "geometric_sigmas", {"sigma_max": top, "sigma_min": bottom, "n": n},
                    {"value": [top * (bottom / top)**(i / (n - 1)) for i in range(n)]})

@@ -9,7 +9,7 @@ import scoremin as sm
 from .tools import (
     LINE, MIXTURE, SHAPES, DEEPER, SPACE, TOLERANCES, TRIANGLE, M, N, applied, case, closed_scores, conditional_at,
     draw, energy_network, energy_values, every_score, kde, linear, listed, mixture, network, plain_mlp, pulled_back,
-    scores, signs, widened, width,
+    scores, signs, skipping_at, widened, width,
 )
 
 
@@ -97,6 +97,7 @@ def networks():
     x = np.array([[-1e4], [-100.0], [0.0], [100.0], [1e4]])
     yield case("network/silu-extreme", "MLP", {"params": unit, "x": x}, {"value": x * (x > 50)}, flags=["far"])
     yield from conditional()
+    yield from skips()
     for name, seed, sizes in [("d2", "d2", [2, 5, 1]), ("d5", "d5", [5, 6, 4, 1]),
                               ("d3-three-hidden", "deep", [3, 5, 4, 3, 1])]:
         params, x, g = network(f"energy {seed}", sizes), draw(f"x energy {seed}", N, sizes[0]), f"g score {seed}"
@@ -130,6 +131,14 @@ def conditional():
                            sigma_data=sigma_data, sigma=sigma)
 
 
+def skips():
+    for name, sigma in (("d3-skip", 0.5), ("d3-skip-per-sample", np.array([8.0, 0.25, 0.5, 0.03125]))):
+        params = network(f"conditional {name}", [4, 5, 3])
+        yield network_case(f"noise_conditional-{name}", "NoiseConditionalMLP", params,
+                           draw(f"x conditional {name}", N, 3), draw(f"g conditional {name}", N, 3),
+                           skipping_at(0.75, sigma), ["skip"], sigma_data=0.75, skip=True, sigma=sigma)
+
+
 def derivatives():
     for name, spec, make, rows in every_score():
         x, c, normal = draw(f"x jvp {name}", rows, width(name)), draw(f"c {name}", rows), rows == N
@@ -141,6 +150,13 @@ def derivatives():
     _, spec, make = next(scores(deeper=True))
     yield derivative_case("jvp-stack-d1-one-row-one-probe", "jvp", spec, make,
                           {"x": draw("x one", 1, 1), "v": draw("v one", 1, 1, 1), "cotangent": draw("g one", 1, 1, 1)})
+    spec = {"kind": "noise_conditional_mlp", "params": network("skip", [4, 5, 4, 3]), "sigma_data": 0.75,
+            "skip": True, "sigma": 0.5}
+    x, v = draw("x skip", N, 3), draw("v skip", M, N, 3)
+    yield derivative_case("jvp-stack-d3-skip", "jvp", spec, skipping_at(0.75, 0.5),
+                          {"x": x, "v": v, "cotangent": draw("g skip", M, N, 3)})
+    yield derivative_case("divergence-d3-skip", "divergence", spec, skipping_at(0.75, 0.5),
+                          {"x": x, "cotangent": draw("c skip", N)})
     yield from closed_derivatives()
 
 

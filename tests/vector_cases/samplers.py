@@ -241,6 +241,10 @@ def metrics():
                    {"value": 2 * mean_distance(a, b) - mean_distance(a, a) - mean_distance(b, b)},
                    flags=["data far from 0"] * ("offset" in name))
     yield from ranks()
+    for name, a, b, k in [("d2", draw("a reach", 7, 2, size=1.5), draw("b reach", 9, 2), 2),
+                          ("d3", draw("a reach 3", 8, 3), draw("b reach 3", 6, 3, size=1.5), 1)]:
+        yield case(f"metrics/precision_recall-{name}", "precision_recall", {"a": a, "b": b, "k": k},
+                   {"precision": within(a, b, k), "recall": within(b, a, k)})
     for name, x, means, flags in [
             ("d2", draw("x metrics", 6, 2, size=2), [[2.0, 2.0], [-2.0, -2.0], [9.0, 0.0]], ["the last mode is empty"]),
             ("ties-d1", [[0.0], [1.0], [-1.0], [2.0]], [[1.0], [-1.0], [3.0]],
@@ -250,6 +254,14 @@ def metrics():
         nearest = [int(np.argmin([np.sum((np.array(row) - np.array(mu))**2) for mu in means])) for row in x]
         yield case(f"metrics/mode_weights-{name}", "mode_weights", {"x": x, "means": means},
                    {"value": [nearest.count(k) / len(x) for k in range(len(means))]}, flags=flags)
+
+
+def within(a, b, k):
+    """(MET.7), point by point: the share of a in a ball of b that holds its k nearest others."""
+    length = lambda x: np.sqrt(np.sum(x**2))
+    radii = [sorted(length(p - q) for j, q in enumerate(b) if j != i)[k - 1] for i, p in enumerate(b)]
+    assert min(abs(length(p - q) - r) for p in a for q, r in zip(b, radii)) > 1e-3  # rounding turns nothing
+    return np.mean([any(length(p - q) <= r for q, r in zip(b, radii)) for p in a])
 
 
 def mean_distance(a, b):

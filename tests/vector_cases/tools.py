@@ -138,6 +138,18 @@ def conditional_at(sigma_data, sigma):
     return lambda params: partial(plain_noise_conditional(params, sigma_data), sigma=sigma)
 
 
+def skipping(params, sigma_data):
+    """The conditional network beside the score of N(0, sigma_data² I) under noise, by (NET.8)."""
+    def score(x, sigma):
+        tau = np.sqrt(np.reshape(sigma, (-1, 1))**2 + sigma_data**2)                           # (N,1) or (1,1)
+        return sigma_data / tau * plain_noise_conditional(params, sigma_data)(x, sigma) - x / tau**2
+    return score
+
+
+def skipping_at(sigma_data, sigma):
+    return lambda params: partial(skipping(params, sigma_data), sigma=sigma)
+
+
 def scores(deeper=False):
     """name, specification and make(params) -> score of the networks that more than one chapter uses.
 
