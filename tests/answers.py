@@ -6,6 +6,7 @@ check_port wants. port needs the package's names, with randomness as data where 
     langevin(score, x, step, noise, temperature), annealed_langevin(score, x, sigmas, step, noise,
     denoise), which return the last positions and the path; reverse_sde(score, x, sigmas, noise);
     two_sample_test(a, b, permutations); probes(kind, z) or probes(kind, bits=bits); init_mlp(z);
+    stratified_sigmas(u, sigma_max, sigma_min);
     swiss_roll(u, z, noise), two_moons(u, side, z, noise), checkerboard(column, row, u);
     GaussianMixture.sample(k, z); batch(data, indices); fit(loss, net, batches, learning_rate), which
     calls loss(net, batch) and returns the losses and the params after each step
@@ -54,7 +55,7 @@ def layers(params, port, dtype):
 
 def network(spec, port, dtype):
     """The network of a specification, and how to read it as a score function."""
-    options = {"sigma_data": spec["sigma_data"]} if "sigma_data" in spec else {}
+    options = {key: spec[key] for key in ("sigma_data", "skip") if key in spec}
     net = port.network(spec["kind"], layers(spec["params"], port, dtype), **options)
     if spec["kind"] == "energy_mlp":
         return net, port.energy_score
@@ -139,6 +140,8 @@ def evaluate(case, port, dtype):
         return network_values(case, a, port, dtype)
     if "score" in raw:
         return score_values(case, fixed_score(raw["score"], port, dtype), a, port, dtype)
+    if function == "precision_recall":
+        return dict(zip(("precision", "recall"), port.precision_recall(**a)))
     if function == "standardise":
         return dict(zip(("value", "shift", "scale"), port.standardise(**a)))
     return {"value": getattr(port, function)(**a)}

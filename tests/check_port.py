@@ -17,6 +17,7 @@ How to port against the vectors:
    structure with null for every number. A case of the chapter errors is answered {"error": its kind,
    "argument": the argument your message names}; the kinds are ValueError for a bad argument and
    FloatingPointError for numbers that leave the range of floats. Leave the chapter out with --skip.
+   {"raised": its message} is the answer to a case that your code stops at.
 4. Run this. For each array of an answer the error is max|answer - expected| / max|expected| (absolute
    where expected is all zeros); a case shows the largest, which must be within its tolerance for
    --dtype: compute in float64 first; then read the same inputs as float32.
@@ -24,7 +25,8 @@ How to port against the vectors:
 A case that is not answered fails. For code that exists already --answered checks only what is answered,
 --parts only these fields of expected, and --rtol sets the tolerance. --only and --skip take chapters or
 the beginnings of ids, or patterns with *, ? for whole ids: these end in the kind of score, so "*energy"
-is every case of an energy network. Where all cases of a function are off by one factor, a hint names it.
+is every case of an energy network. Where all cases of a function are off by one product of 2, d, N and
+powers of sigma, a hint names it. A failure shows its tolerance and, in brackets, the flags of its case.
 Exit status: 0 all pass, 1 any failure, 2 bad usage or an unreadable file.
 """
 
@@ -34,10 +36,11 @@ import math
 import sys
 from fnmatch import fnmatchcase
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 VECTORS = Path(__file__).resolve().parent / "vectors"
-PARTS = ("value", "s", "Jv", "trace", "gradient", "log_density", "path", "losses", "error")
+PARTS = ("value", "s", "Jv", "trace", "gradient", "log_density", "path", "losses", "precision", "recall", "error")
 
 
 def matches(id, pattern):
@@ -91,7 +94,8 @@ def numbers(value, like, where):
     if isinstance(value, list) and value and all(map(is_number, value)):
         raise ValueError(f"{where}: want one number, got {len(value)}: is the mean missing?")
     if not is_number(value):
-        raise ValueError(f"{where}: " + ("not answered" if value is None else f"{value!r:.60} is no finite number"))
+        raise ValueError(f"{where}: " + ("not answered, or a NaN?" if value is None else
+                                         f"{value!r:.60} is no finite number"))
     return [(value, like)]
 
 
@@ -127,6 +131,8 @@ def largest_error(answer, expected):
 def check(case, answer, dtype="float64", rtol=None):
     """(passed, largest relative error or None, what is wrong or where the error is) of one case."""
     expected = case["expected"]
+    if isinstance(answer, dict) and "raised" in answer:
+        return False, None, f"raised {answer['raised']}"
     if "error" in expected:
         passed = isinstance(answer, dict) and all(answer.get(key) == expected[key] for key in expected)
         return passed, None, "" if passed else f"want a {expected['error']} that names {expected['argument']}, " \
@@ -155,7 +161,11 @@ REASONS = {"2": "is a ½ missing?", "1/2": "a ½ too many?", "-1": "is the sign 
            "1/d": "a mean over N·d for a mean over N?", "2/d": "a mean over N·d, without the ½?",
            "N": "a sum for the mean?", "2 N": "a sum for the mean, without the ½?", "d": "a norm of 1 for √d?",
            "sigma^4": "‖σ²s + σz‖² for ‖s + z/σ‖²?", "2 sigma^4": "‖σ²s + σz‖² for ‖s + z/σ‖², without the ½?",
-           "sigma^2": "weighted by σ²?", "2 sigma^2": "weighted by σ², without the ½?"}
+           "sigma^2": "weighted by σ²?", "2 sigma^2": "weighted by σ², without the ½?", "sigma": "weighted by σ?",
+           "2 sigma^2/d": "noise prediction, its mean over N·d?", "sigma^2/d": "σ² and a mean over N·d?"}
+
+
+OWN_PROBES = "it is right on probes of signs: does it draw or normalise its own? check it with --only 'sliced/*signs*'"
 
 
 def ratio(answer, expected, tolerance):
@@ -176,20 +186,36 @@ def sizes(inputs):
     return found | {key: inputs[key] for key in ("sigma", "h") if isinstance(inputs.get(key), float)}
 
 
+EXPONENTS = {"d": (0, 1, -1), "N": (0, 1, -1), "M": (0, 1, -1), "sigma": (0, 1, 2, 4, -1, -2, -4),
+             "h": (0, 1, 2, 4, -1, -2, -4)}
+CONSTANTS = {"": 1.0, "2": 2.0, "1/2": 0.5, "-1": -1.0, "-2": -2.0, "-1/2": -0.5}
+
+
+@cache
 def factors():
-    """(name, factor as a function of the sizes, None where they lack one), simple ones first."""
-    powers = [("", None, 0)] + [(f"{base}^{k}" if k != 1 else base, base, k) for base in ("d", "N", "sigma", "h", "M")
-                                for k in ((1, -1) if base in ("d", "N", "M") else (1, 2, 4, -1, -2, -4))]
-    for name, base, k in powers:
-        for text, c in (("", 1.0), ("2", 2.0), ("1/2", 0.5), ("-1", -1.0), ("-2", -2.0), ("-1/2", -0.5)):
-            full = f"{text or 1}/{base}" if k == -1 and base in ("d", "N", "M") else f"{text} {name}".strip() or "1"
-            yield full, lambda size, c=c, base=base, k=k: c * size[base]**k if base in size else c if not k else None
+    """(name, constant, {size: exponent}) of products and quotients, those of the fewest sizes first."""
+    powers = [dict(zip(EXPONENTS, each)) for each in product(*EXPONENTS.values())]
+    powers.sort(key=lambda power: (sum(map(bool, power.values())), sum(map(abs, power.values()))))
+    return [(named(text, power), c, power) for power in powers for text, c in CONSTANTS.items()]
+
+
+def named(text, power):
+    """The product as text: 2 sigma^2/d."""
+    over, under = ([base + f"^{abs(k)}" * (abs(k) > 1) for base, k in power.items() if k * sign > 0]
+                   for sign in (1, -1))
+    return "/".join([" ".join([text, *over]).strip() or "1", *under])
+
+
+def value_of(c, power, size):
+    """The factor for these sizes, None where one is lacking."""
+    used = {base: k for base, k in power.items() if k}
+    return c * math.prod(size[base]**k for base, k in used.items()) if used.keys() <= size.keys() else None
 
 
 def factor_of(ratios):
     """The name of the factor that all of [(ratio, sizes, tolerance)] have, or None."""
-    for name, factor in factors():
-        wanted = [factor(size) for _, size, _ in ratios]
+    for name, c, power in factors():
+        wanted = (value_of(c, power, size) for _, size, _ in ratios)
         if all(want is not None and abs(r - want) <= 10 * t * abs(want) for (r, _, t), want in zip(ratios, wanted)):
             return name
     r = ratios[0][0]
@@ -211,21 +237,43 @@ def hints(cases, answers, tolerance_of):
         if name not in (None, "1"):
             reason = f": {REASONS[name]}" if name in REASONS else ""
             yield f"hint: {function}: the {part} of all {len(ratios)} cases is {name} times the expected one{reason}"
+        if function.endswith("_loss") and part == "value" and all(size.get("d") == 2 for _, size, _ in ratios):
+            yield f"hint: {function}: all cases checked have d = 2, where d and 2 look the same: take other widths too"
+
+
+def kinds_of_failure(results):
+    """A line for a function that fails on one kind of case alone, from {case id: (case, passed)}."""
+    for function in sorted({case["function"] for case, _ in results.values()}):
+        own = [(case, passed) for case, passed in results.values() if case["function"] == function]
+        for reason, kind in (("it fails on energies alone: is s = −∇E, with its own derivatives?", is_energy),
+                             (OWN_PROBES, lambda case: "v" in case["inputs"] and "signs" not in case["id"])):
+            there = [passed for case, passed in own if kind(case)]
+            others = [passed for case, passed in own if not kind(case)]
+            if there and others and not all(there) and all(others):
+                yield f"hint: {function}: {reason}"
+
+
+def is_energy(case):
+    return case["inputs"].get("score", {}).get("kind") == "energy_mlp"
 
 
 def report(cases, answers, dtype, rtol=None, failures=False):
     """Print a line a case, the sums and the hints; 1 where any failed, else 0."""
-    totals = {}
+    totals, results = {}, {}
     for case in cases:
         passed, error, where = check(case, answers.get(case["id"]), dtype, rtol)
+        results[case["id"]] = case, passed
         total = totals.setdefault(case["id"].split("/")[0], [0, 0, 0.0])
         total[:] = total[0] + passed, total[1] + 1, max(total[2], error or 0.0)
         if not (passed and failures):
             shown = "" if error is None else f"{error:.1e}"
+            if not passed:
+                shown += "" if error is None else f" > {rtol or case['tolerances'][dtype]:.0e}"
+                where += f" [{'; '.join(case['flags'])}]" if case["flags"] else ""
             print(f"{'pass' if passed else 'FAIL'} {case['id']:44s} {shown:8s} {where}")
     for chapter, (good, tried, error) in totals.items():
         print(f"{chapter:12s} {good:3d} of {tried:3d} cases pass, largest relative error {error:.1e}")
-    for line in hints(cases, answers, lambda case: rtol or case["tolerances"][dtype]):
+    for line in (*hints(cases, answers, lambda case: rtol or case["tolerances"][dtype]), *kinds_of_failure(results)):
         print(line)
     unknown = sorted(set(answers) - {case["id"] for case in load()})
     if unknown:

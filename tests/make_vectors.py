@@ -2,8 +2,9 @@
 
     python tests/make_vectors.py
 
-The cases are in vector_cases.py (version 1) and vector_cases_2.py (what version 2 adds). Numbers that
-are stored stay as they are, to the last bit, where the new ones agree within the float64 tolerance.
+The cases are in vector_cases, by chapter; an objective of tests/objectives.py without a line in FUNCTIONS gets its
+line and its cases from there. A case that is stored keeps its place and its "since", and its numbers to
+the last bit where the new ones agree within the float64 tolerance; a new one comes last, since VERSION.
 """
 
 import json
@@ -15,13 +16,13 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent), str(Path(__file__).resolve().parent)]
 
 import check_port
-import vector_cases as one
-import vector_cases_2 as two
+import vector_cases
+from vector_cases import table
 
-VECTORS = check_port.VECTORS
+VECTORS, VERSION = check_port.VECTORS, 3
 HEADER = {
     "schema": 1,
-    "version": "2.0",
+    "version": f"{VERSION}.0",
     "generated": "python tests/make_vectors.py",
     "conventions": {
         "arrays": "nested lists in row-major order; rows are samples: x is (N,d), the last axis is d",
@@ -43,6 +44,9 @@ HEADER = {
                "objective names a loss that is the same at every step (its other inputs beside it): the full batch, "
                "fixed noise. path holds params after every step, losses the loss before every step",
         "two_sample_test": "permutations holds K lists of indices into the n+m weights of (MET.3): w_k = w[indices]",
+        "precision": "in that of x; GaussianMixture, sums of standardise, energy_distance, two_sample_test, "
+                     "mode_weights, levels and the corrections of Adam in float64 whatever comes in, or so that "
+                     "their cases pass",
         "flags": "third derivatives: the gradient of a derivative of an energy's score needs them; the others say what "
                  "is special in the inputs",
         "tolerances": "for max|answer - expected| / max|expected|, array by array; absolute where expected is all 0",
@@ -58,13 +62,16 @@ FUNCTIONS = {
                                 "log_density (N,) of the same",
     "GaussianMixture.sample": "mixture, k (N,) the component of each row, z (N,d) -> value (N,d), by the lower "
                               "Cholesky factor",
-    "swiss_roll": "u (N,1) uniform on [0, 1), z (N,2), noise -> value (N,2)",
-    "two_moons": "u (N,1) uniform on [0, 1), side (N,1) of -1 and 1, z (N,2), noise -> value (N,2)",
-    "checkerboard": "column (N,) in -2..1, row (N,) in -1..0, u (N,2) uniform on [0, 1) -> value (N,2)",
+    "swiss_roll": "u (N,1) uniform on [0, 1), z (N,2), noise -> value (N,2) = "
+                  "(t (cos t, sin t) + noise z) / 10, t = 1.5 pi (1 + 2 u)",
+    "two_moons": "u (N,1) uniform on [0, 1), side (N,1) of -1 and 1, z (N,2), noise -> value (N,2) = "
+                 "side (cos t - 1/2, sin t - 1/4) + noise z, t = pi u",
+    "checkerboard": "column (N,) in -2..1, row (N,) in -1..0, u (N,2) uniform on [0, 1) -> value (N,2) = "
+                    "(column, 2 row + column mod 2) + u",
     "standardise": "data (n,d) -> value (n,d), shift (d,), scale (d,), the deviation with 1/n",
     "MLP": "params, x (N,d), cotangent (N,out) -> value (N,out), gradient of sum(cotangent * value)",
-    "NoiseConditionalMLP": "params, sigma_data, x (N,d), sigma a number or (N,), cotangent (N,d) -> value (N,d), "
-                           "gradient of sum(cotangent * value)",
+    "NoiseConditionalMLP": "params, sigma_data, skip where it is true, x (N,d), sigma a number or (N,), "
+                           "cotangent (N,d) -> value (N,d), gradient of sum(cotangent * value)",
     "EnergyMLP": "params, x (N,d), cotangent (N,) -> value (N,), gradient of sum(cotangent * value)",
     "energy_score": "params of the energy, x (N,d), cotangent (N,d) -> value (N,d), gradient of sum(cotangent * value)",
     "init_mlp": "z, standard normal (in,out) for each layer -> params",
@@ -87,6 +94,7 @@ FUNCTIONS = {
     "ncsn_loss": "score of (x, sigma), x (N,d), z (N,d), sigma a number or (N,) -> value, s (N,d) at x + sigma z, "
                  "gradient of value",
     "geometric_sigmas": "sigma_max, sigma_min, n -> value (n,)",
+    "stratified_sigmas": "u (n,) uniform on [0, 1), sigma_max, sigma_min -> value (n,)",
     "langevin": "score, x (N,d), step, noise (steps,N,d), temperature -> value (N,d), path (steps,N,d)",
     "annealed_langevin": "score of (x, sigma), x (N,d), sigmas (L,), step, noise (L,steps,N,d), denoise -> "
                          "value (N,d), path (L·steps,N,d)",
@@ -100,7 +108,9 @@ FUNCTIONS = {
     "fisher_divergence": "score, target, x (N,d) -> value",
     "relative_error": "score, target, x (N,d) -> value",
     "energy_distance": "a (n,d), b (m,d) -> value",
-    "two_sample_test": "a (n,d), b (m,d), permutations (K,n+m) -> value",
+    "two_sample_test": "a (n,d), b (m,d), permutations (K,n+m) -> value; ties within 4 epsilon max R, "
+                       "epsilon that of a",
+    "precision_recall": "a (n,d), b (m,d), k -> precision, recall",
     "mode_weights": "x (N,d), means (K,d) -> value (K,), the first of equally near means counts",
 }
 
@@ -115,20 +125,27 @@ def flagged(case):
     return {**case, "flags": [*case["flags"], *["third derivatives"] * third]}
 
 
-def chapter(name):
-    """All cases of a chapter; those that version 2 adds say so."""
-    added = ({**case, "since": 2} for case in two.CHAPTERS.get(name, list)())
-    return [flagged(case) for case in chain(one.CHAPTERS.get(name, list)(), added)]
+WRITTEN = set(FUNCTIONS)
+FUNCTIONS |= table.lines(WRITTEN)
+CHAPTERS = list({**vector_cases.CHAPTERS, **{case["id"].split("/")[0]: 0 for case in table.cases(WRITTEN)}})
 
 
-CHAPTERS = {name: partial(chapter, name) for name in {**one.CHAPTERS, **two.CHAPTERS}}
-
-
-def kept(case, stored):
-    """The case with the numbers that are stored, where they are of the same inputs and agree."""
-    old = stored.get(case["id"])
+def kept(case, old):
+    """The case with what is stored of it: since when it is there, and numbers of the same inputs that agree."""
+    since = old.get("since") if old else VERSION
     same = old and old["inputs"] == case["inputs"] and check_port.check(old, case["expected"])[0]
-    return {**case, "expected": old["expected"]} if same else case
+    case = {**case, "inputs": old["inputs"], "expected": old["expected"]} if same else case
+    return {**case, "since": since} if since else case
+
+
+def chapter(name):
+    """All cases of a chapter, those that are stored in their order, and then new ones."""
+    stored = {case["id"]: case for case in check_port.every_case()}
+    places = {id: place for place, id in enumerate(stored)}
+    more = (case for case in table.cases(WRITTEN) if case["id"].startswith(f"{name}/"))
+    made = chain(vector_cases.CHAPTERS.get(name, list)(), more)
+    cases = [kept(flagged(case), stored.get(case["id"])) for case in made]
+    return sorted(cases, key=lambda case: places.get(case["id"], len(places)))
 
 
 def write(name, cases):
@@ -142,9 +159,8 @@ def write(name, cases):
 
 def main():
     VECTORS.mkdir(exist_ok=True)
-    stored = {case["id"]: case for case in check_port.load()}
-    for name, cases in CHAPTERS.items():
-        cases = [kept(case, stored) for case in cases()]
+    for name in CHAPTERS:
+        cases = chapter(name)
         write(name, cases)
         print(f"{name:12s} {len(cases):3d} cases, {(VECTORS / f'{name}.json').stat().st_size / 1000:5.1f} kB")
 

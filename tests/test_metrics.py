@@ -182,6 +182,19 @@ def test_tied_splits_count_as_reaching_the_distance():
     assert two_sample_test(pool[:6], pool[6:], np.random.default_rng(1)) == 1
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("scale", [0.1, 1e-9 / 3, 1e7 / 3])
+def test_ties_that_the_rounding_of_the_points_parts_are_ties(scale, dtype):
+    """(MET.4) A lattice at a scale that floats do not hold: the p-value of the integers, in the precision given."""
+    rng = np.random.default_rng(11)
+    for _ in range(20):
+        pool, orders = rng.integers(0, 5, (10, 1)), [rng.permutation(10) for _ in range(39)]
+        R, w = np.abs(pool - pool.T), np.repeat([1, -1], 5)
+        D = np.array([-w[order] @ R @ w[order] for order in [np.arange(10), *orders]])  # 25 ED, in integers
+        points, splits = (pool * scale).astype(dtype), AllSplits(orders)
+        assert two_sample_test(points[:5], points[5:], splits, 39) == np.mean(D >= D[0])
+
+
 @pytest.mark.parametrize("d", [3, 40])
 def test_energy_distance_does_not_depend_on_where_blocks_end(d):
     """(MET.2) Over many blocks, in low d and high: the full matrix of differences, near points and equal ones too."""

@@ -17,7 +17,8 @@ import scoremin as sm
 
 CASES = check_port.load()
 NETWORKS = {"mlp": sm.MLP, "noise_conditional_mlp": sm.NoiseConditionalMLP, "energy_mlp": sm.EnergyMLP}
-VERSION_1 = "ae06cf46bd733886823440e9f45d1d0ff1056d4db1a6d7b3ccd24ce9adf2878a"  # ids, inputs, numbers
+VERSIONS = {1: (237, "ae06cf46bd733886823440e9f45d1d0ff1056d4db1a6d7b3ccd24ce9adf2878a"),  # ids, inputs, numbers
+            2: (394, "3ce675a2116c19edd26d17ebeed04c2fa3eaaf06577f64d90d4f2c670f5a37a8")}
 
 
 class Scripted(np.random.Generator):
@@ -136,6 +137,8 @@ PACKAGE = SimpleNamespace(**vars(sm) | {
     "langevin": langevin, "annealed_langevin": annealed_langevin, "fit": fit, "two_sample_test": two_sample_test,
     "reverse_sde": lambda score, x, sigmas, noise: sm.reverse_sde(score, x, sigmas, normals(noise)),
     "features": lambda omega, beta: lambda x: (2 / len(beta))**0.5 * np.cos(np.dot(x, omega) + beta),
+    "stratified_sigmas": lambda u, sigma_max, sigma_min: sm.stratified_sigmas(
+        Scripted([("random", u)]), sigma_max, sigma_min, len(u)),
     "batch": batch, "init_mlp": init_mlp, "probes": probes, "GaussianMixture": GaussianMixture,
     "swiss_roll": lambda u, z, noise: sm.swiss_roll(Scripted([("random", u), ("standard_normal", z)]), len(u), noise),
     "two_moons": lambda u, side, z, noise: sm.two_moons(
@@ -160,8 +163,8 @@ def parts(value):
     return [part for item in value for part in parts(item)] if isinstance(value, (list, tuple)) else [value]
 
 
-OWN = ("two_sample_test", "mode_weights", "energy_distance", "geometric_sigmas", "fit", "swiss_roll", "two_moons",
-       "checkerboard", "GaussianMixture.sample")  # float64 whatever comes in
+OWN = ("two_sample_test", "mode_weights", "energy_distance", "geometric_sigmas", "stratified_sigmas", "fit",
+       "swiss_roll", "two_moons", "checkerboard", "GaussianMixture.sample")  # float64 whatever comes in
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -206,17 +209,18 @@ def test_a_function_that_a_port_lacks_is_missing_by_name():
 @pytest.mark.parametrize("chapter", make_vectors.CHAPTERS)
 def test_regenerating_gives_the_stored_vectors(chapter):
     """Inputs to the last bit, expected values within the float64 tolerance (BLAS may round otherwise)."""
-    stored, made = check_port.load([f"{chapter}/"]), make_vectors.CHAPTERS[chapter]()
+    stored, made = check_port.load([f"{chapter}/"]), make_vectors.chapter(chapter)
     assert [{**c, "expected": 0} for c in made] == [{**c, "expected": 0} for c in stored]
     for new, old in zip(made, stored):
         assert check_port.check(old, new["expected"])[0], new["id"]
 
 
-def test_version_1_keeps_its_ids_and_its_numbers():
-    """The digest of ids, functions, inputs and expected numbers, to the last bit, of all cases without "since"."""
-    cases = sorted((c for c in CASES if "since" not in c), key=lambda c: c["id"])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_version_keeps_its_ids_and_its_numbers(version):
+    """The digest of ids, functions, inputs and expected numbers, to the last bit, of all that it had; not of flags."""
+    cases = sorted((c for c in CASES if c.get("since", 1) <= version), key=lambda c: c["id"])
     text = json.dumps([[c[key] for key in ("id", "function", "inputs", "expected")] for c in cases])
-    assert len(cases) == 237 and hashlib.sha256(text.encode()).hexdigest() == VERSION_1
+    assert (len(cases), hashlib.sha256(text.encode()).hexdigest()) == VERSIONS[version]
 
 
 @pytest.mark.parametrize("path", sorted(check_port.VECTORS.glob("*.json")), ids=lambda path: path.stem)
@@ -229,7 +233,7 @@ def test_files_hold_plain_json_that_reads_back_exactly(path):
     ids = [case["id"] for case in parsed["cases"]]
     assert dump == text.replace("\n", "") and len(text.encode()) < 160_000
     assert len(text.splitlines()) == len(ids) + 2 and len(set(ids)) == len(ids)
-    assert all(id.startswith(f"{path.stem}/") for id in ids) and parsed["version"].startswith("2")
+    assert all(id.startswith(f"{path.stem}/") for id in ids) and parsed["version"] == f"{make_vectors.VERSION}.0"
     assert set(parsed["functions"]) == {case["function"] for case in parsed["cases"]}
 
 
@@ -441,7 +445,8 @@ def test_missing_fields_are_named(tmp_path, capsys):
 FACTORS = {"1/2": lambda d, N, sigma: 0.5, "2": lambda d, N, sigma: 2, "-1": lambda d, N, sigma: -1,
            "2/d": lambda d, N, sigma: 2 / d, "d": lambda d, N, sigma: d, "N": lambda d, N, sigma: N,
            "sigma^4": lambda d, N, sigma: sigma**4, "2 sigma^2": lambda d, N, sigma: 2 * sigma**2,
-           "0.7": lambda d, N, sigma: 0.7}
+           "sigma": lambda d, N, sigma: sigma, "2 sigma^2/d": lambda d, N, sigma: 2 * sigma**2 / d,
+           "-1/2 N sigma^4/d": lambda d, N, sigma: -N * sigma**4 / (2 * d), "0.7": lambda d, N, sigma: 0.7}
 
 
 @pytest.mark.parametrize("name", FACTORS)
@@ -455,6 +460,43 @@ def test_a_factor_that_all_cases_share_is_named(name, tmp_path, capsys):
     text = run(tmp_path, capsys, answers, "--only", "denoising/loss")[1]
     assert text.count("hint:") == 1
     assert f"denoising_loss: the value of all {len(answers)} cases is {name} times the expected one" in text
+
+
+def hints_for(tmp_path, capsys, wrong, *only):
+    """The hints on the chosen cases, of which those in wrong have twice the value, or what wrong gives."""
+    cases = check_port.load(only)
+    answers = {c["id"]: {**c["expected"], "value": 1.7 * c["expected"]["value"] + 0.1} if wrong(c) else c["expected"]
+               for c in cases}
+    return [line for line in run(tmp_path, capsys, answers, "--only", *only)[1].splitlines() if "hint" in line]
+
+
+def test_a_failure_of_one_kind_is_named(tmp_path, capsys):
+    """Energies alone; probes other than signs alone; not where other cases fail too."""
+    energy = lambda c: c["inputs"]["score"]["kind"] == "energy_mlp"
+    line, = hints_for(tmp_path, capsys, energy, "implicit/loss")
+    assert "implicit_loss: it fails on energies alone" in line
+    line, = hints_for(tmp_path, capsys, lambda c: "signs" not in c["id"], "sliced/loss")
+    assert "sliced_loss: it is right on probes of signs" in line
+    assert not hints_for(tmp_path, capsys, lambda c: energy(c) or "linear" in c["id"], "implicit/loss")
+
+
+def test_where_d_is_2_everywhere_the_hint_says_what_hides(tmp_path, capsys):
+    """A mean over N·d without the ½ is right at d = 2: named where the factor is another, and with no other width."""
+    ids = ["denoising/loss-0.3-d2-linear", "denoising/loss-50-d2-linear"]
+    halves = {id: {**EXACT[id], "value": EXACT[id]["value"] / 2} for id in ids}
+    for answers in (halves, {id: EXACT[id] for id in ids}):
+        assert "all cases checked have d = 2" in run(tmp_path, capsys, answers, "--only", *ids)[1]
+    assert "d = 2" not in run(tmp_path, capsys, EXACT, "--only", "denoising/loss")[1]
+
+
+def test_a_failure_shows_its_tolerance_its_flags_and_what_was_raised(tmp_path, capsys):
+    """And a null, which is what JSON makes of NaN in some languages, is asked about."""
+    id = "denoising/loss-0.001-d2-linear"
+    text = run(tmp_path, capsys, {id: {**EXACT[id], "value": 0.0}}, "--only", id, "--dtype", "float32")[1]
+    assert "1.0e+00 > 1e-05 answer.value [extreme sigma]" in text
+    text = run(tmp_path, capsys, {id: {"raised": "ValueError: no gradient"}}, "--only", id)[1]
+    assert f"FAIL {id}" in text and "raised ValueError: no gradient" in text
+    assert "NaN?" in run(tmp_path, capsys, {id: {**EXACT[id], "value": None}}, "--only", id)[1]
 
 
 def test_no_hint_where_one_case_differs_or_all_pass(tmp_path, capsys):

@@ -30,18 +30,22 @@ class MLP:
         return x @ W + b
 
 
-@partial(register_dataclass, data_fields=["params"], meta_fields=["sigma_data"])
+@partial(register_dataclass, data_fields=["params"], meta_fields=["sigma_data", "skip"])
 @dataclass
 class NoiseConditionalMLP:
     """Score s(x, sigma), sigma a number or (N,)."""
 
     params: list
     sigma_data: float = 1.0
+    skip: bool = False
 
     def __call__(self, x, sigma):
         sigma = jnp.broadcast_to(jnp.asarray(sigma, x.dtype).reshape(-1, 1), (len(x), 1))
-        inputs = [x / jnp.sqrt(sigma**2 + self.sigma_data**2), jnp.log(sigma)]
-        return MLP(self.params)(jnp.concatenate(inputs, axis=1)) / sigma     # (NET.4)
+        tau = jnp.sqrt(sigma**2 + self.sigma_data**2)
+        f = MLP(self.params)(jnp.concatenate([x / tau, jnp.log(sigma)], axis=1))
+        if self.skip:
+            return self.sigma_data / (sigma * tau) * f - x / tau**2          # (NET.8)
+        return f / sigma                                                     # (NET.4)
 
 
 @partial(register_dataclass, data_fields=["params"], meta_fields=[])
@@ -67,9 +71,9 @@ def energy_score(energy):
 
 class GaussianMixture:
     def __init__(self, weights, means, covs):
-        self.weights, self.means, self.covs = weights, means, covs
+        self.weights, self.means, self.covs = weights / weights.sum(), means, covs
         self.precisions = jnp.linalg.inv(covs)
-        self.log_scales = jnp.log(weights) - 0.5 * jnp.linalg.slogdet(2 * jnp.pi * covs)[1]
+        self.log_scales = jnp.log(self.weights) - 0.5 * jnp.linalg.slogdet(2 * jnp.pi * covs)[1]
 
     def sample(self, k, z):
         """Points (N,d) of components k (N,) from standard normal z (N,d)."""
@@ -106,7 +110,7 @@ def checkerboard(column, row, u):
 
 def standardise(data):
     """Data of mean 0 and deviation 1 in every column, the shift and the scale."""
-    shift, scale = data.mean(axis=0), data.std(axis=0)
+    shift, scale = data[0] + (data - data[0]).mean(axis=0), (data - data[0]).std(axis=0)  # sums of small numbers
     return (data - shift) / scale, shift, scale
 
 
@@ -205,6 +209,16 @@ def ncsn_loss(score, x, z, sigma):
     sigma = jnp.broadcast_to(jnp.asarray(sigma, x.dtype), len(x))
     column = sigma[:, None]
     return 0.5 * jnp.mean(jnp.sum((column * score(x + column * z, sigma) + z)**2, axis=1))  # (NCSN.4)
+
+
+def ncsn_vr_loss(score, x, z, sigma):
+    """ncsn_loss of every point under z and under -z."""
+    return 0.5 * (ncsn_loss(score, x, z, sigma) + ncsn_loss(score, x, -z, sigma))  # (NCSN.8)
+
+
+def stratified_sigmas(u, sigma_max, sigma_min):
+    """From u (n,) uniform on [0, 1)."""
+    return sigma_max * (sigma_min / sigma_max)**((jnp.arange(len(u), dtype=u.dtype) + u) / len(u))  # (NCSN.10)
 
 
 def geometric_sigmas(sigma_max, sigma_min, n):
@@ -316,8 +330,17 @@ def two_sample_test(a, b, permutations):
     draws = jnp.concatenate([w[None], w[permutations]])
     R = distances(pool, pool)
     D = -jnp.sum(draws @ R * draws, axis=1)                                  # (MET.3)
-    tie = 64 * jnp.finfo(R.dtype).eps * R.max()                              # rounding parts no ties
+    tie = 4 * jnp.finfo(R.dtype).eps * R.max()                               # rounding parts no ties
     return jnp.mean(D >= D[0] - tie, dtype=R.dtype)                          # (MET.4)
+
+
+def share_within(a, b, k):
+    radii = jnp.sort(distances(b, b), axis=1)[:, k]                          # (m,)  (MET.6)
+    return (distances(a, b) <= radii).any(axis=1).astype(a.dtype).mean()     # (MET.7)
+
+
+def precision_recall(a, b, k=3):
+    return share_within(a, b, k), share_within(b, a, k)
 
 
 def mode_weights(x, means):

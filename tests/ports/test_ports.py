@@ -150,6 +150,49 @@ def test_recipe_passes_a_right_loss_of_your_own(capsys):
     assert "FAIL" not in capsys.readouterr().out
 
 
+def test_recipe_goes_on_where_a_case_raises(capsys):
+    """A loss that raises on one score in five: those cases fail with the message, the others pass."""
+    skip_without("torch")
+    import check_yours
+
+    def loss(score, x, z, sigma):
+        if x.shape[1] == 5:
+            raise RuntimeError("no fifth dimension")
+        return check_yours.denoising_loss(score, x, z, sigma)
+    assert check_yours.check("denoising_loss", loss) == 1
+    text = capsys.readouterr().out
+    assert text.count("raised RuntimeError: no fifth dimension") == text.count("FAIL") > 0
+
+
+def test_recipe_holds_a_loss_of_an_energy_and_one_that_draws_signs(capsys):
+    """score.energy is the network; a sliced loss that normalises its probes to √d is right on signs."""
+    skip_without("torch")
+    import check_yours
+    import torch_port
+
+    def normalised(score, x, v):
+        return torch_port.sliced_vr_loss(score, x, v / v.square().mean(-1, keepdim=True).sqrt())
+
+    def of_energy(score, x, z, sigma):
+        return torch_port.denoising_loss(torch_port.energy_score(score.energy), x, z, sigma)
+    assert check_yours.check("sliced_vr_loss", normalised, only=["sliced/*signs*"]) == 0
+    assert check_yours.check("sliced_vr_loss", normalised) == 1
+    assert check_yours.check("denoising_loss", of_energy, only=["denoising/loss*energy"]) == 0
+    assert "it is right on probes of signs" in capsys.readouterr().out
+
+
+def test_recipe_runs_as_a_copy(tmp_path):
+    """In another folder, SCOREMIN saying where the clone is; without it, it says what it wants."""
+    skip_without("torch")
+    copy = tmp_path / "mine.py"
+    copy.write_text((HERE / "check_yours.py").read_text(encoding="utf-8"), encoding="utf-8")
+    call = lambda **more: subprocess.run([sys.executable, str(copy)], cwd=tmp_path, env={**os.environ, **more},
+                                         capture_output=True, text=True, timeout=300, check=False)
+    done = call(SCOREMIN=str(HERE.parent.parent))
+    assert done.returncode == 0 and done.stdout.count("cases pass in float64") == 2
+    assert "set the variable SCOREMIN" in call(SCOREMIN=str(tmp_path)).stderr
+
+
 @pytest.mark.parametrize(("reduce", "factor"), [
     (lambda a: a.mean(), "2/d times the expected one: a mean over N·d, without the ½?"),
     (lambda a: a.sum(1).mean(), "2 times the expected one: is a ½ missing?"),

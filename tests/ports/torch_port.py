@@ -35,14 +35,17 @@ class MLP(nn.Module):
 class NoiseConditionalMLP(MLP):
     """Score s(x, sigma), sigma a number or (N,)."""
 
-    def __init__(self, params, sigma_data=1.0):
+    def __init__(self, params, sigma_data=1.0, skip=False):
         super().__init__(params)
-        self.sigma_data = sigma_data
+        self.sigma_data, self.skip = sigma_data, skip
 
     def forward(self, x, sigma):
         sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1, 1).expand(len(x), 1)
-        inputs = [x / torch.sqrt(sigma**2 + self.sigma_data**2), torch.log(sigma)]
-        return super().forward(torch.cat(inputs, dim=1)) / sigma             # (NET.4)
+        tau = torch.sqrt(sigma**2 + self.sigma_data**2)
+        f = super().forward(torch.cat([x / tau, torch.log(sigma)], dim=1))
+        if self.skip:
+            return self.sigma_data / (sigma * tau) * f - x / tau**2          # (NET.8)
+        return f / sigma                                                     # (NET.4)
 
 
 class EnergyMLP(MLP):
@@ -59,14 +62,18 @@ def init_mlp(z):
 
 def energy_score(energy):
     gradient = grad(lambda x: energy(x).sum())
-    return lambda x: -gradient(x)                                            # (EBM.3)
+
+    def score(x):
+        return -gradient(x)                                                  # (EBM.3)
+    score.energy = energy
+    return score
 
 
 class GaussianMixture:
     def __init__(self, weights, means, covs):
-        self.weights, self.means, self.covs = weights, means, covs
+        self.weights, self.means, self.covs = weights / weights.sum(), means, covs
         self.precisions = torch.linalg.inv(covs)
-        self.log_scales = weights.log() - 0.5 * torch.logdet(2 * math.pi * covs)
+        self.log_scales = self.weights.log() - 0.5 * torch.logdet(2 * math.pi * covs)
 
     def sample(self, k, z):
         """Points (N,d) of components k (N,) from standard normal z (N,d)."""
@@ -108,7 +115,8 @@ def checkerboard(column, row, u):
 
 def standardise(data):
     """Data of mean 0 and deviation 1 in every column, the shift and the scale."""
-    shift, scale = data.mean(0), data.std(0, correction=0)
+    wide = data.double()  # float32 would round the sums
+    shift, scale = wide.mean(0).to(data.dtype), wide.std(0, correction=0).to(data.dtype)
     return (data - shift) / scale, shift, scale
 
 
@@ -212,6 +220,17 @@ def ncsn_loss(score, x, z, sigma):
     sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).expand(len(x))
     column = sigma[:, None]
     return 0.5 * (column * score(x + column * z, sigma) + z).square().sum(1).mean()  # (NCSN.4)
+
+
+def ncsn_vr_loss(score, x, z, sigma):
+    """ncsn_loss of every point under z and under -z."""
+    return 0.5 * (ncsn_loss(score, x, z, sigma) + ncsn_loss(score, x, -z, sigma))  # (NCSN.8)
+
+
+def stratified_sigmas(u, sigma_max, sigma_min):
+    """From u (n,) uniform on [0, 1)."""
+    at = (torch.arange(len(u), dtype=u.dtype, device=u.device) + u) / len(u)
+    return sigma_max * (sigma_min / sigma_max)**at                           # (NCSN.10)
 
 
 def geometric_sigmas(sigma_max, sigma_min, n, dtype=torch.float64, device=None):
@@ -328,8 +347,17 @@ def two_sample_test(a, b, permutations):
     draws = torch.stack([w, *w[permutations]])
     R = distances(pool, pool)
     D = -((draws @ R) * draws).sum(1)                                        # (MET.3)
-    tie = 64 * torch.finfo(R.dtype).eps * R.max()                            # rounding parts no ties
+    tie = 4 * torch.finfo(R.dtype).eps * R.max()                             # rounding parts no ties
     return (D >= D[0] - tie).to(R.dtype).mean()                              # (MET.4)
+
+
+def share_within(a, b, k):
+    radii = distances(b, b).sort(1).values[:, k]                             # (m,)  (MET.6)
+    return (distances(a, b) <= radii).any(1).to(a.dtype).mean()              # (MET.7)
+
+
+def precision_recall(a, b, k=3):
+    return share_within(a, b, k), share_within(b, a, k)
 
 
 def mode_weights(x, means):
