@@ -41,6 +41,7 @@ the code means "this line computes equation ISM.4":
     ncsn          NCSN     many noise levels, one network
     langevin      LD       sample, at one level or annealed through many
     sde           SDE      continuous noise: sample in ten calls, and exact likelihoods
+    conditional   COND     sample when something is known: learned, or by Bayes; guidance
     train         FIT      Adam and the training loop
     metrics       MET      distances between scores and between samples
     backprop      BP       engine room: the MLP's derivatives by hand, what autograd records
@@ -49,6 +50,7 @@ Numbers of equations are names and stay: a later one may stand between earlier o
 room, says what a public function demands of its arguments; a reader of the mathematics may skip both.
 """
 
+from .conditional import given, posterior_score
 from .data import GaussianMixture, checkerboard, standardise, swiss_roll, two_moons
 from .denoising import denoising_loss, denoising_vr_loss, tweedie
 from .derivatives import divergence, jvp
