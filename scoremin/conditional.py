@@ -50,9 +50,9 @@ The flow (SDE.14) is d log x/dσ = σ(1 − w)/(V + σ²) + σw/(v + σ²), and 
     (COND.11) 1/((1 − w)/V + w/v)
     (COND.12) x(σ)² ∝ (V + σ²)^{1−w} (v + σ²)^w,   from variance U to V^{1−w} v^w as U → ∞
 
-The reversed process (SDE.6) ends at a third: its variance Q obeys dQ/du = 2aQ − 1 in u = σ², where a = (1 − w)/(V + u) +
-w/(v + u). Divide by M = (V + u)^{2−2w} (v + u)^{2w}, for which dM/du = 2aM: d(Q/M)/du = −1/M. Q/M → 0 as u → ∞, and
-with ρ = (V + u)/(v + u), dρ = (v − V)/(v + u)² du, 1/M is ρ^{2w−2}/(v + u)²:
+The reversed process (SDE.6) ends at a third. Its variance Q obeys dQ/du = 2aQ − 1 in u = σ², where
+a = (1 − w)/(V + u) + w/(v + u). Divide by M = (V + u)^{2−2w} (v + u)^{2w}, for which dM/du = 2aM, to get
+d(Q/M)/du = −1/M. As u → ∞ Q/M → 0; and with ρ = (V + u)/(v + u), dρ = (v − V)/(v + u)² du, 1/M is ρ^{2w−2}/(v + u)²:
 
     (COND.13) Q(0) = M(0) ∫_0^∞ du/M(u) = (V v − V^{2−2w} v^{2w})/((2w − 1)(V − v))
 
@@ -89,7 +89,7 @@ def _log_likelihood(at, x, sigma, H, y, noise):
     units = np.broadcast_to(H[:, None], (len(H), *x.shape))                  # (m,N,d)
     s, J = jvp(at, x, units)                                                 # (N,d) (m,N,d)
     CH = sigma**2 * units + sigma**4 * J                                     # (m,N,d)  (DSM.16)
-    S = np.einsum("mnd,kd->nmk", CH, H) + noise**2 * np.eye(len(H), dtype=x.dtype)  # (N,m,m)  (COND.6)
+    S = np.einsum("mnd,kd->nmk", CH, H) + noise**2 * np.eye(len(H))  # (N,m,m)  (COND.6)
     root, rest = np.linalg.cholesky(S), y - np.dot(x + sigma**2 * s, H.T)    # (N,m,m) (N,m)  (COND.6)
     u = np.linalg.solve(root, rest[:, :, None])[:, :, 0]                     # (N,m), ‖u‖² = restᵀS⁻¹rest
     return -half_square(u) - np.sum(np.log(np.diagonal(root, axis1=-1, axis2=-2)), axis=1)  # (N,)  (COND.7)
