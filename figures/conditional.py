@@ -9,7 +9,7 @@ Guidance does not sample the tilted density p^{1−w} p_c^w: the flow and the re
 lines, and only Langevin dynamics at that one. Bottom: lower halves of digits that were not seen in training, drawn by a
 network that is given the upper halves. Two completions differ about as much as each from the truth, as they must.
 
-Source: equations COND.5 to COND.13; Chung et al. 2023 (DPS); Song et al. 2023 (fixed covariance).
+Source: equations COND.5 to COND.14; Chung et al. 2023 (DPS); Song et al. 2023 (fixed covariance).
 Settings: noise 0.5, y = −2, 0, 2; 1,000 samples from σ = 10 in 100 steps, then Tweedie's; 4-64-64-64-3 network with a
 skip, 2,000 Adam steps of 256 points under ±z. Guidance: V = 2, v = 1, 5,000 chains. Digits as in digits.py,
 65-192-192-192-64 network, 1,500 steps of 128 points under ±z, ten calls a sample.
@@ -59,11 +59,10 @@ def with_variance(x, sigma, y, variance):
 
 def scores(y):
     """The score of x given y under noise, by each method."""
-    wide = lambda sigma: sigma**2 / (1 + sigma**2) * np.sum(H**2)            # fixed: C = σ²/(1 + σ²) I
     return {"exact": lambda x, sigma: posterior(y).smoothed(sigma).score(x),
             "posterior": lambda x, sigma: sm.posterior_score(prior, x, sigma, H, np.array([y]), NOISE),
             "held": lambda x, sigma: with_variance(x, sigma, y, lambda HCH: HCH + NOISE**2),
-            "fixed": lambda x, sigma: with_variance(x, sigma, y, lambda HCH: wide(sigma) + NOISE**2),
+            "fixed": lambda x, sigma: sm.posterior_score(prior, x, sigma, H, np.array([y]), NOISE, sigma_data=1.0),
             "DPS": lambda x, sigma: with_variance(x, sigma, y, lambda HCH: NOISE**2)}
 
 
@@ -160,7 +159,7 @@ def judge(held, held_labels, completions, train, labels, rng):
 
 
 def runs_off(rng):
-    """log₁₀|x| after reverse_sde with the likelihood of clean points at noisy ones, and what (COND.10) predicts."""
+    """log₁₀|x| after reverse_sde with the likelihood of clean points at noisy ones, and what (COND.11) predicts."""
     score = lambda x, sigma: prior(x, sigma) + (SHOWN - x @ H.T) * H / NOISE**2
     growth = 1 - (SIGMAS[:-1]**2 - SIGMAS[1:]**2) * (np.sum(H**2) / NOISE**2 + 1 / (SPREAD**2 + SIGMAS[:-1]**2))
     x = draw_given(score, rng, 100, posterior(SHOWN))
@@ -208,7 +207,7 @@ def draw_distances(ax, m):
 
 
 def laws(w):
-    """The variance of the tilted density (COND.11), and those of the guided flow and process, (COND.12), (COND.13)."""
+    """The variance of the tilted density (COND.12), and those of the guided flow and process, (COND.13), (COND.14)."""
     process = (V * v - V**(2 - 2 * w) * v**(2 * w)) / ((2 * w - 1) * (V - v))
     return {"Langevin": 1 / ((1 - w) / V + w / v), "process": process, "flow": V**(1 - w) * v**w}
 
@@ -269,11 +268,11 @@ def claims(m):
         c.claim("posterior_score: largest energy distance over that with y ignored", share("posterior"), 0, 0.2),
         c.claim("learned: the same", share("learned"), 0, 0.2),
         *[c.measured(f"{title}: largest energy distance", worst(name)) for name, title in METHODS.items()],
-        c.claim("likelihood of clean points at noisy ones: log₁₀|x| at the end (COND.10)", m.off[0], 0.9 * m.off[1],
+        c.claim("likelihood of clean points at noisy ones: log₁₀|x| at the end (COND.11)", m.off[0], 0.9 * m.off[1],
                 1.1 * m.off[1]),
-        c.claim("guided flow: largest relative error of its variance (COND.12)", ratio("flow"), 0, 0.03),
-        c.claim("guided process: the same (COND.13)", ratio("process"), 0, five + 0.02),
-        c.claim("guided Langevin: the same, to the tilted variance (COND.11)", ratio("Langevin"), 0, five + 0.02),
+        c.claim("guided flow: largest relative error of its variance (COND.13)", ratio("flow"), 0, 0.03),
+        c.claim("guided process: the same (COND.14)", ratio("process"), 0, five + 0.02),
+        c.claim("guided Langevin: the same, to the tilted variance (COND.12)", ratio("Langevin"), 0, five + 0.02),
         c.claim("completed digits: share on which two classifiers agree; above half-way from chimeras to real",
                 d.agreement["completed"], (d.agreement["real"] + d.agreement["chimeras"]) / 2, 1),
         c.claim("completed digits: share of the true class; from half-way above chimeras to what the half alone tells",

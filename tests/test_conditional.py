@@ -187,6 +187,17 @@ def test_for_gaussian_data_posterior_score_is_exact(sigma, noise):
                         atol=1e-11 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("sigma", [0.05, 0.7, 5.0])
+def test_with_a_fixed_covariance_it_is_exact_for_a_round_gaussian(sigma):
+    """(COND.9) d = 3, two observations: against the Gaussian of [x̃, y]; another spread, or another law, is not."""
+    rng, law = np.random.default_rng(5), GaussianMixture([1.0], [[1.0, -1.0, 0.5]], [1.3**2 * np.eye(3)])
+    H, x, y = rng.standard_normal((2, 3)), law.smoothed(sigma).sample(rng, 6), np.array([0.3, -1.2])
+    expected = posterior(law, x, sigma, H, y, 0.4)
+    fixed = posterior_score(exact(law), x, sigma, H, y, 0.4, sigma_data=1.3)
+    assert_allclose(fixed, expected, atol=1e-11 * np.abs(expected).max())
+    assert np.abs(posterior_score(exact(law), x, sigma, H, y, 0.4, sigma_data=1.0) - expected).max() > 1e-7
+
+
 def pull_error(sigma, noise):
     """Error of the likelihood's part on the mixture, relative to its size."""
     prior = MIXTURE.smoothed(sigma).score(POINTS)
@@ -203,7 +214,7 @@ def test_on_a_mixture_it_becomes_exact_at_small_sigma_and_at_large_noise():
 
 
 def test_without_the_covariance_of_x_the_pull_is_too_hard():
-    """(COND.9) N(0, c²): ∂D/∂x̃ (y − D)/noise² over the exact pull."""
+    """(COND.10) N(0, c²): ∂D/∂x̃ (y − D)/noise² over the exact pull."""
     c, sigma, noise, y, x = 1.3, 0.8, 0.5, 0.7, np.array([[0.4], [-1.0]])
     law = GaussianMixture([1.0], [[0.0]], [[[c**2]]])
     s = law.smoothed(sigma).score(x)
@@ -220,7 +231,7 @@ def scale_and_noise(score, sigma, after):
 
 @pytest.mark.parametrize("lost, stable", [(0.4, True), (0.5, False), (0.6, False)])
 def test_the_likelihood_of_clean_points_at_noisy_ones_diverges(lost, stable):
-    """(COND.10) Factor of a step of reverse_sde on N(0, c²), noise .5: beyond −1 from δ = 2 noise² on."""
+    """(COND.11) Factor of a step of reverse_sde on N(0, c²), noise .5: beyond −1 from δ = 2 noise² on."""
     c, noise, y, sigma = 1.3, 0.5, 0.7, 8.0
     naive = lambda x, sigma: -x / (c**2 + sigma**2) + (y - x) / noise**2
     factor, _ = scale_and_noise(naive, sigma, np.sqrt(sigma**2 - lost))
@@ -238,7 +249,7 @@ def guided(w):
 
 @pytest.mark.parametrize("w", [1.0, 2.5, 4.0])
 def test_tilted_variance(w):
-    """(COND.11) p^{1−w} p_c^w by quadrature, whose score is the guided one without noise."""
+    """(COND.12) p^{1−w} p_c^w by quadrature, whose score is the guided one without noise."""
     density = normal(GRID, 0, WIDE)**(1 - w) * normal(GRID, 0, NARROW)**w
     variance = np.sum(GRID**2 * density) / np.sum(density)
     assert_allclose(1 / ((1 - w) / WIDE + w / NARROW), variance, rtol=1e-10)
@@ -247,7 +258,7 @@ def test_tilted_variance(w):
 
 @pytest.mark.parametrize("w", [1.0, 2.5, 4.0])
 def test_guided_flow_ends_at_a_geometric_mean_of_variances(w):
-    """(COND.12) probability_flow scales x by the closed form, at σ = .5 on the way; from variance U, V^{1−w} v^w."""
+    """(COND.13) probability_flow scales x by the closed form, at σ = .5 on the way; from variance U, V^{1−w} v^w."""
     law = lambda u: (WIDE + u)**(1 - w) * (NARROW + u)**w
     for start, end in ((3.0, 0.5), (100.0, 1e-3)):
         grid = np.sinh(np.linspace(np.arcsinh(start), np.arcsinh(end), 1500))
@@ -258,7 +269,7 @@ def test_guided_flow_ends_at_a_geometric_mean_of_variances(w):
 
 @pytest.mark.parametrize("w", [1.0, 2.5, 4.0])
 def test_guided_process_ends_at_a_third_variance(w):
-    """(COND.13) The exact variance of the steps of reverse_sde, extrapolated in their size; and the integral."""
+    """(COND.14) The exact variance of the steps of reverse_sde, extrapolated in their size; and the integral."""
     closed = (WIDE * NARROW - WIDE**(2 - 2 * w) * NARROW**(2 * w)) / ((2 * w - 1) * (WIDE - NARROW))
     ends = []
     for n in (200, 400):
