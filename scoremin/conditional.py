@@ -74,17 +74,17 @@ Song et al. 2023 (fixed covariance); Ho & Salimans 2021 (guidance).
 import autograd.numpy as np
 from autograd import elementwise_grad
 
-from .backprop import half_square
-from .derivatives import jvp
+from .checks import checked, function, maybe, observed, sampling
+from .derivatives import half_square, jvp
 
 
-# @checked
+@checked(score=function)
 def given(score, y):
     """The score function of x (N,d), or of x and sigma, that has y beside x: the first d columns of score([x, y]).
 
     y (m,) holds for all x, (N,m) one a row. score takes d + m columns."""
     def conditional(x, *sigma):
-        beside = np.broadcast_to(y, (len(x), np.shape(y)[-1])).astype(x.dtype)  # (N,m)
+        beside = np.broadcast_to(observed("y", y, x), (len(x), y.shape[-1]))  # (N,m)
         return score(np.concatenate([x, beside], axis=1), *sigma)[:, :x.shape[1]]  # (N,d)  (COND.5)
     return conditional
 
@@ -103,7 +103,7 @@ def _log_likelihood(at, x, sigma, H, y, noise, sigma_data):
     return -half_square(u) - np.sum(np.log(np.diagonal(root, axis1=-1, axis2=-2)), axis=1)  # (N,)  (COND.7)
 
 
-# @checked
+@sampling(sigma_data=maybe)
 def posterior_score(score, x, sigma, H, y, noise, sigma_data=None):
     """∇log q_σ(x|y) (N,d) for y = Hx + noise·N(0, I) seen of the clean x, as if x given x̃ were Gaussian.
 
@@ -111,12 +111,12 @@ def posterior_score(score, x, sigma, H, y, noise, sigma_data=None):
     row; noise a standard deviation: divide rows of H and y where it differs. With sigma_data, the data's spread, the
     covariance of x given x̃ is fixed (COND.9); without, it is the score's own, and FloatingPointError is raised where
     that is no covariance, as may be for learned scores."""
-    if np.shape(y)[-1:] != (len(H),):
-        raise ValueError(f"y has shape {np.shape(y)}; want ({len(H)},) or (N, {len(H)}), one number per row of H")
+    if y.shape[-1] != len(H):
+        raise ValueError(f"y has shape {y.shape}; want ({len(H)},) or (N, {len(H)}), one number per row of H")
     at = score.at(sigma) if hasattr(score, "at") else lambda x: score(x, sigma)
     try:
         pull = elementwise_grad(lambda x: _log_likelihood(at, x, sigma, H, y, noise, sigma_data))(x)
     except np.linalg.LinAlgError:
-        raise FloatingPointError(f"y given x has no positive covariance at sigma = {sigma:.3g}: the Jacobian of score is "
-                                 "no density's, try sigma_data; or rows of H depend on each other") from None
+        raise FloatingPointError(f"y given x has no positive covariance at sigma = {sigma:.3g}: the Jacobian of score "
+                                 "is no density's, try sigma_data; or rows of H depend on each other") from None
     return at(x) + pull                                                      # (N,d)  (COND.3) (COND.8)
