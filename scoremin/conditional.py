@@ -26,8 +26,8 @@ mean D = x̃ + σ²s (DSM.8) and the covariance C = σ²I + σ⁴ ∂s/∂x̃ (D
     (COND.6) E[y|x̃] = HD,   Cov[y|x̃] = S = HCHᵀ + noise² I
     (COND.7) log p(y|x̃) ≈ log N(y; HD, S) = −½ (y − HD)ᵀS⁻¹(y − HD) − ½ log det S + const
 
-This is exact where x given x̃ is Gaussian, hence for Gaussian data at every σ, and in the limit for all data of finite
-variance as σ → 0 or where noise is large. Its gradient has two parts, as ∂D/∂x̃ = C/σ². With r = S⁻¹(y − HD),
+This is exact where x given x̃ is Gaussian, hence for Gaussian data at every σ; and for data of a smooth density in the
+limits of small σ and of large noise. Its gradient has two parts, as ∂D/∂x̃ = C/σ². With r = S⁻¹(y − HD),
 
     (COND.8) ∇log N(y; HD, S) = C Hᵀr/σ² + ½ Σ_ij (r_i r_j − S⁻¹_ij) ∇S_ij
 
