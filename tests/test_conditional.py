@@ -285,7 +285,7 @@ def test_guided_process_ends_at_a_third_variance(w):
 
 
 def test_a_network_that_lends_its_derivatives_gives_the_same():
-    """(COND.8) .at(sigma) and autograd through the plain call agree for a network, through its closed forms and without."""
+    """(COND.8) .at(sigma) and autograd through the plain call agree for a network."""
     net, rng = NoiseConditionalMLP(random_params([4, 8, 8, 3]), 1.2), np.random.default_rng(3)
     x, H, y = rng.standard_normal((5, 3)), rng.standard_normal((2, 3)), rng.standard_normal(2)
     fast = posterior_score(net, x, 0.3, H, y, 0.8)
