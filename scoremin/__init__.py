@@ -16,13 +16,15 @@ Notation, the same in every chapter (rows are samples, N of them in d dimensions
     φ, ς           SiLU, sigmoid                      sigma, σ     noise level; sigmas σ_1 … σ_L descend
     tr             trace of ∂s/∂x, (N,)               h            KDE bandwidth
     ∘              product entry by entry             step         Langevin step, x + step/2 s + √step z
+    H, y           what is seen of x, y = Hx + noise  (m,d) and (m,), or (N,m) one a row
 
 E is a mean over what is random, as in E[z] or E‖z‖² = d; an energy is written with its point, E(x).
 Products bind from the tightest: matrix product, then ∘, then a sum. A letter that the field uses twice
 is scoped, and said so at the head of its chapter: L is the number of layers in NET and BP, T a
 temperature in LD, a an activation in NET and BP, a precision in LD and a set of points in MET, m a mean
 in ISM to NCSN, a moment of Adam in FIT and a number of features in LIN, c the data's spread and D a denoiser
-in SDE; C is a constant free of θ. ᵀ is a transpose.
+in SDE and COND; in COND w is a weight, V and v are variances, C and S covariances, m counts observations;
+elsewhere C is a constant free of θ. ᵀ is a transpose.
 
 The code of a loss reads as its equation does, by three verbs: mean(a) is E[a], half_square(a) is ½‖a‖²
 and inner(a, b) is aᵀb, of each row.
@@ -41,6 +43,7 @@ the code means "this line computes equation ISM.4":
     ncsn          NCSN     many noise levels, one network
     langevin      LD       sample, at one level or annealed through many
     sde           SDE      continuous noise: sample in ten calls, and exact likelihoods
+    conditional   COND     sample when something is known: learned, or by Bayes; guidance
     train         FIT      Adam and the training loop
     metrics       MET      distances between scores and between samples
     backprop      BP       engine room: the MLP's derivatives by hand, what autograd records
@@ -49,6 +52,7 @@ Numbers of equations are names and stay: a later one may stand between earlier o
 room, says what a public function demands of its arguments; a reader of the mathematics may skip both.
 """
 
+from .conditional import given, posterior_score
 from .data import GaussianMixture, checkerboard, standardise, swiss_roll, two_moons
 from .denoising import denoising_loss, denoising_vr_loss, tweedie
 from .derivatives import divergence, jvp

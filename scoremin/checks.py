@@ -114,6 +114,14 @@ def rows(name, a, x, stack=False):
     return a
 
 
+def observed(name, y, x=None):
+    """y as a finite float array, (m,) for all rows of x, or (N, m), one a row."""
+    y = floats(name, untraced(name, y), getattr(x, "dtype", None))
+    if y.ndim not in (1, 2) or not y.size or (y.ndim == 2 and hasattr(x, "dtype") and len(y) != len(x)):
+        raise ValueError(f"{name} has shape {y.shape}; want (m,), or (N, m) with as many rows as x")
+    return y.copy()
+
+
 def levels(name, sigma, x):
     """sigma, one number > 0 or (N,) of them, as a column (N, 1) of x's dtype."""
     sigma, (least, most) = floats(name, untraced(name, sigma), x.dtype), LIMITS[x.dtype]
@@ -329,10 +337,11 @@ def put_on_x(gate, name, sigma, x=None):
 
 # The gate of each name, and what puts arguments through them.
 
-noise_levels, several = partial(put_on_x, levels), partial(whole, least=2)
+several, function = partial(whole, least=2), gate("a function", callable)
+noise_levels, maybe = partial(put_on_x, levels), lambda name, a, x=None: None if a is None else positive(name, a, x)
 grid, upwards = partial(descending, least=2), partial(descending, least=2, upwards=True)
 KINDS = {name: kind for names, kind in {
-    "x x_noisy data": points, "z target": rows, "v": partial(rows, stack=True), "score": Watched,
+    "x x_noisy data H": points, "z target": rows, "y": observed, "v": partial(rows, stack=True), "score": Watched,
     "energy prior": partial(Watched, shape=lambda x: x.shape[:1]),
     "features": partial(Watched, shape=lambda x: (len(x), None)), "loss": loss, "callback": callback,
     "sigma radius": partial(put_on_x, positive), "h step learning_rate sigma_data sigma_max sigma_min": positive,

@@ -56,10 +56,11 @@ PLAIN = {
     "dtype": np.float64, "kind": "gaussian", "leave_one_out": False, "denoise": True, "skip": False,
     "energy": lambda x: anp.sum(x**4, axis=1), "prior": lambda x: -np.sum(x**2, axis=1), "callback": None,
     "features": lambda x: anp.concatenate([x, x**2], axis=1), "loss": loss, "progress": None, "params": NETWORK,
+    "H": MEANS[:1], "y": np.array([1.0]),
 }
 OWN = {
-    **each(["annealed_langevin", "reverse_sde", "probability_flow", "dpm_solver", "log_likelihood"],
-                    {"score": field}),
+    **each(["annealed_langevin", "reverse_sde", "probability_flow", "dpm_solver", "log_likelihood", "posterior_score"],
+           {"score": field}),
     **each(["ncsn_loss", "ncsn_vr_loss"], {"score": field, "sigma": np.array([0.5, 1.0, 2.0, 0.25])}),
     **each(["fisher_divergence", "relative_error"], {"target": MIXTURE.score}),
 }
@@ -115,6 +116,8 @@ BAD = {
     **each(["x", "x_noisy", "data", "a", "b", "means"], NO_ROWS),
     **each(["z", "target"], [*NO_ROWS, X[:3], X[:, :1], X[None]]),
     "v": [*NO_ROWS, X[:3], X[:, :1], np.empty((0, 4, 2))],
+    "H": [*NO_ROWS, X[:, :1], X[:, [0, 1, 1]]],
+    "y": [*NO_ARRAYS, np.array([np.nan]), np.array([-np.inf]), 1.0, [], X[:3, :1], X[None]],
     **each(["sigma", "radius", "h", "step", "sigma_max", "sigma_min", "sigma_data", "learning_rate"], NO_POSITIVES),
     **each(["noise", "temperature", "ridge"], NO_NUMBERS),
     **each(["n", "steps", "batch_size", "n_permutations", "k"], [*NO_WHOLES, 0]), "n_steps": NO_WHOLES,
@@ -131,6 +134,7 @@ BAD = {
 NO_LEVELS = [None, "1", 1j, np.nan, -1.0, 0.0, np.ones(3), np.ones((4, 1)), np.array([1.0, 1.0, 0.0, 1.0]), 1e200]
 OWN_BAD = {**{(name, "sigma"): NO_LEVELS for name in ("ncsn_loss", "ncsn_vr_loss", "NoiseConditionalMLP.__call__")},
            ("probability_flow", "sigmas"): [sigmas for sigmas in BAD["sigmas"] if sigmas is not ASCENDING],
+           ("given", "score"): NO_FUNCTIONS, ("posterior_score", "sigma_data"): NO_POSITIVES[1:],
            ("linear_score", "features"): [f for f in NO_SCORES if f is not NARROW],
            **each([("fisher_divergence", "target"), ("relative_error", "target")], NO_SCORES)}
 SAME = [np.ndarray.tolist, np.asfortranarray, lambda x: np.repeat(x, 2, axis=0)[::2],
