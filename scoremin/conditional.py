@@ -72,10 +72,9 @@ Song et al. 2023 (fixed covariance); Ho & Salimans 2021 (guidance).
 """
 
 import autograd.numpy as np
-from autograd import elementwise_grad
 
 from .checks import checked, function, maybe, observed, sampling
-from .derivatives import half_square, jvp
+from .derivatives import gradient, half_square, jvp
 
 
 @checked(score=function)
@@ -115,7 +114,7 @@ def posterior_score(score, x, sigma, H, y, noise, sigma_data=None):
         raise ValueError(f"y has shape {y.shape}; want ({len(H)},) or (N, {len(H)}), one number per row of H")
     at = score.at(sigma) if hasattr(score, "at") else lambda x: score(x, sigma)
     try:
-        pull = elementwise_grad(lambda x: _log_likelihood(at, x, sigma, H, y, noise, sigma_data))(x)
+        pull = gradient(lambda x: _log_likelihood(at, x, sigma, H, y, noise, sigma_data), x)
     except np.linalg.LinAlgError:
         raise FloatingPointError(f"y given x has no positive covariance at sigma = {sigma:.3g}: the Jacobian of score "
                                  "is no density's, try sigma_data; or rows of H depend on each other") from None

@@ -22,7 +22,7 @@ Plain numpy inside it hides operations from autograd; where that can be seen, Ty
 import math
 
 import autograd.numpy as np
-from autograd import make_jvp
+from autograd import elementwise_grad, make_jvp
 from autograd.differential_operators import make_jvp_reversemode
 from autograd.extend import defjvp, defvjp, primitive
 
@@ -78,6 +78,12 @@ def along(f, x, v):
     with TRACING:
         s, Jv = zip(*[pushed(f, x, v_m) for v_m in (v if v.ndim == 3 else [v])])
     return s[0], np.stack(Jv) if v.ndim == 3 else Jv[0]                      # (N,d) like v
+
+
+def gradient(f, x):
+    """∇f (N,d) of a function (N,d) -> (N,) that treats rows independently."""
+    with TRACING:
+        return elementwise_grad(f)(x)
 
 
 @checked

@@ -63,12 +63,11 @@ import math
 from itertools import pairwise
 
 import autograd.numpy as np
-from autograd import elementwise_grad
 from autograd.extend import defjvp, defvjp, primitive
 
-from .backprop import TRACING, evaluate, in_blocks, mlp, mlp_gradient, mlp_jvp, mlp_trace, traced
+from .backprop import evaluate, in_blocks, mlp, mlp_gradient, mlp_jvp, mlp_trace, traced
 from .checks import checked, levels, parameters
-from .derivatives import along, trace
+from .derivatives import along, gradient, trace
 
 
 @primitive
@@ -126,7 +125,7 @@ def plain_trace(params, x):
 
 def plain_gradient(params, x):
     """The gradient (N,d) of the one output."""
-    return elementwise_grad(lambda x: plain(params, x)[:, 0])(x)
+    return gradient(lambda x: plain(params, x)[:, 0], x)
 
 
 def network(params, x):
@@ -245,6 +244,5 @@ def energy_score(energy):
     def score(x):
         if hasattr(energy, "gradient"):
             return -energy.gradient(x)                                       # (N,d)  (EBM.3)
-        with TRACING:
-            return -elementwise_grad(energy)(x)                              # (N,d)  (EBM.3)
+        return -gradient(energy, x)                                          # (N,d)  (EBM.3)
     return score
