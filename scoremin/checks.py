@@ -174,15 +174,6 @@ def frozen(a):
     return a
 
 
-def works(f, *args):
-    """Whether f(*args) raises nothing."""
-    try:
-        f(*args)
-    except Exception:
-        return False
-    return True
-
-
 def like(name, s, shape, x):
     """s, what a user's function returned at x, if it is a finite array of this shape; in x's dtype."""
     a = getval(s)
@@ -208,8 +199,9 @@ class Watched:
         self.name, self.f, self.shape, self.first = name, f, shape, None
 
     def __call__(self, x, *sigma):
+        s = self.ask("__call__", x, *sigma)
         try:
-            s = like(f"{self.name}(x)", self.ask("__call__", x, *sigma), self.shape(x), x)
+            s = like(f"{self.name}(x)", s, self.shape(x), x)
         except FloatingPointError as error:
             raise FloatingPointError(f"{error}{self.cause(x)}") from None
         self.first = x if self.first is None else self.first
@@ -235,14 +227,13 @@ class Watched:
     def __getattr__(self, method):
         """f's own jvp, divergence and gradient, checked, and its at; AttributeError where it has none."""
         own, name = getattr(self.f, method), f"{self.name}.{method}(x)"
-        if method == "gradient":
-            return lambda x: like(name, self.ask(method, x), x.shape, x)
 
-        def pair(x, *v):
+        def several(x, *v):
             values, shape = self.ask(method, x, *v), v[0].shape if v else x.shape[:1]
             demand(isinstance(getval(values), (tuple, list)) and len(values) == 2, name, getval(values), "a pair")
             return like(name, values[0], x.shape, x), like(name, values[1], shape, x)
-        return pair if method in ("jvp", "divergence") else own
+        return {"jvp": several, "divergence": several,
+                "gradient": lambda x: like(name, self.ask(method, x), x.shape, x)}.get(method, own)
 
     def ask(self, method, x, *more):
         """f.method(x, *more). Among more, sigma is a float or a column (N,1); a user gets (N,)."""
@@ -253,14 +244,23 @@ class Watched:
             more = [a[:, 0] if method == "__call__" and np.ndim(a) else a for a in more]
             return call(*map(frozen, (x, *more)))
         except (TypeError, ValueError, AttributeError) as error:
-            if method == "__call__" and not works(signature(self.f).bind, x, *more):
+            if method == "__call__" and not takes(self.f, x, *more):
                 demand(False, self.name, self.f, f"a function called as {self.name}(x{', sigma' * len(more)})")
             if "read-only" in str(error):
                 raise ValueError(f"{self.name} writes into its argument; it must leave x as it is") from error
-            if isinstance(x, Box) and works(call, np.array(getval(x)), *more):
+            if isinstance(x, Box):
                 raise TypeError(f"{self.name} cannot be traced ({error}); write it with autograd.numpy, not numpy, and "
                                 "without assignment to entries") from error
             raise
+
+
+def takes(f, *args):
+    """Whether f can be called with so many arguments."""
+    try:
+        signature(f).bind(*args)
+    except (TypeError, ValueError) as error:
+        return isinstance(error, ValueError)  # it has no signature
+    return True
 
 
 def callback(name, f, x=None):
@@ -276,12 +276,11 @@ def loss(name, f, x=None):
     demand(callable(f), name, f, "a function")
 
     def value(*args):
-        value, name = f(*args), "loss(params, x, rng)"
+        value = f(*args)
         a = getval(value)
-        demand(isinstance(value, Box) and getattr(a, "dtype", None) in LIMITS, name, a,
-               "one float that depends on params in a way autograd sees, written with autograd.numpy")
-        if a.shape:
-            raise ValueError(f"{name} has shape {a.shape}; want one number, such as a mean over rows")
+        right = isinstance(value, Box) and getattr(a, "dtype", None) in LIMITS and a.shape == ()
+        demand(right, "loss(params, x, rng)", a, "one number, such as a mean over rows, that depends on params in a "
+               "way autograd sees: written with autograd.numpy")
         if not math.isfinite(a):
             raise FloatingPointError(f"the loss is {a:.3g}")
         return value
