@@ -1,0 +1,171 @@
+"""The parts of the page as HTML: texts with their mathematics and links, equations that unfold, code, figures."""
+
+import html
+import re
+from collections import defaultdict
+from functools import partial
+from itertools import groupby, pairwise
+from textwrap import dedent
+
+from figures.book_math import pieces
+from figures.book_read import CITED, DEFINITION, PACKAGE, PROVED, blocks, cited, home, tests
+
+escape = partial(html.escape, quote=False)
+SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z(])")
+
+
+def marker(labels, names, addresses):
+    """The function that turns a text into HTML: mathematics, labels and sources as links, names of the code, emphasis."""
+    code = "|".join(sorted(names, key=lambda name: (-len(name), name))) or "(?!)"
+    sources = "|".join(map(re.escape, sorted(addresses, key=len, reverse=True))) or "(?!)"
+    opaque = rf"\b[A-Z]{{2,5}}\.\d+\b|`[^`]+`|\*\w[^*]*\*|\b(?:{code})\b|{sources}"
+
+    def one(text):
+        if text in labels:
+            return f'<a href="#{text}">{text}</a>'
+        if text in addresses:
+            return f'<a href="{addresses[text]}">{text}</a>'
+        if text[0] == "*":
+            return f"<em>{escape(text[1:-1])}</em>"
+        return escape(text) if CITED.fullmatch(text) else f"<code>{escape(text.strip('`'))}</code>"
+
+    def mark(text, prose=True):
+        out, before = "", None
+        for kind, piece, space in pieces(text, prose, opaque):
+            out += " " * space or "<wbr>" * (kind == before == "math")
+            out += piece if kind == "math" else one(piece) if kind == "opaque" else escape(piece)
+            before = kind
+        return out.strip()
+    mark.plain = lambda text: CITED.sub(lambda m: "".join(  # of code: labels alone
+        one(part) if part in labels else escape(part) for part in re.split(r"([A-Z]+\.\d+)", m[0])), escape(text))
+    return mark
+
+
+def collect(chapters, records, root, mark):
+    """Label -> {"computed", "proved", "shown": HTML of each line, test or figure}."""
+    evidence = defaultdict(lambda: defaultdict(list))
+    for c in chapters:
+        for label, row in c.computes:
+            code = escape(re.split(r"\s+#", c.lines[row - 1].strip())[0])
+            evidence[label]["computed"].append(f'<a href="#{c.name}-{row}">{c.name}.py, {row}</a> <code>{code}</code>')
+    for file, line, name, doc in tests(root):
+        sentence = mark(SENTENCE.split(re.sub(rf"^(?:{PROVED.pattern} *)+", "", doc))[0])
+        link = f'<a href="../tests/{file}#L{line}"><code>{file}::{name}</code></a>'
+        for label in dict.fromkeys(PROVED.findall(doc)):
+            evidence[label]["proved"].append(f"{sentence} {link}")
+    for name, record in records.items():
+        for label in cited(record["caption"]):
+            title = mark(record["caption"].partition("\n")[0])
+            evidence[label]["shown"].append(f'<a href="#figure-{name}">figure</a> {title}')
+    return evidence
+
+
+def cells(line):
+    """The texts of a line that stand apart by two spaces or more, outside brackets."""
+    out = [""]
+    for text, gap in re.findall(r"((?:\S| (?! ))+)( *)", line.strip()):
+        out[-1] += text
+        out += [""] if len(gap) > 1 and all(out[-1].count(a) <= out[-1].count(b) for a, b in ("()", "[]")) else []
+        out[-1] += " " * (len(gap) > 1 and bool(out[-1]))
+    return [cell.strip() for cell in out if cell.strip()]
+
+
+def table(lines, mark):
+    """An indented block without labels: rows of cells, or else as it stands."""
+    rows = [cells(line) for line in lines]
+    if min(map(len, rows)) < 2:
+        return f"<pre>{mark.plain(dedent(chr(10).join(lines)))}</pre>"
+    rows = [row[i:i + 2] for row in rows for i in range(0, len(row), 2)] if max(map(len, rows)) == 4 else rows
+    return "<table class=plain>" + "".join(
+        "<tr>" + "".join(f"<td>{mark(cell)}" for cell in row) for row in rows) + "</table>"
+
+
+def equations(lines, evidence, mark):
+    """Indented lines: labelled ones, with those below them, are equations that unfold; others a table."""
+    starts = [i for i, line in enumerate(lines) if DEFINITION.match(line)] + [len(lines)]
+    out = table(lines[:starts[0]], mark) if starts[0] else ""
+    for i, j in pairwise(starts):
+        label, first = DEFINITION.match(lines[i]).groups()
+        rows = "".join("<span class=row>" + " ".join(f"<span class=cell>{mark(cell, False)}</span>"
+                                                    for cell in cells(line)) + "</span>"
+                       for line in [first, *lines[i + 1:j]])
+        found = "".join(f"<dt>{kind}<dd>{'<dd>'.join(items)}" for kind, items in evidence[label].items())
+        out += (f'<details class=eq id="{label}"><summary><a class=label href="#{label}">({label})</a>'
+                f"<span>{rows}</span></summary><dl>{found}</dl></details>\n")
+    return out
+
+
+def prose(lines, evidence, mark):
+    """A block of a text: paragraphs, equations, tables, lines of an interpreter."""
+    out = ""
+    for indented, group in groupby(lines, lambda line: line.startswith("    ")):
+        group = list(group)
+        if indented and group[0].strip().startswith(">>>"):
+            out += f"<pre>{escape(dedent(chr(10).join(group)))}</pre>\n"
+        else:
+            out += equations(group, evidence, mark) if indented else f"<p>{mark(' '.join(group))}</p>\n"
+    return out
+
+
+def text_of(text, evidence, mark):
+    return "".join(prose(lines, evidence, mark) for lines in blocks(text))
+
+
+def code_line(c, row, mark):
+    """A numbered line; a comment after code stands at the right edge or below."""
+    line, at, code, comment = c.lines[row - 1], 0, "", ""
+    for left, right, kind in c.rows[row]:
+        span = f"<span class={kind}>{mark.plain(line[left:right])}</span>"
+        if kind == "c" and line[:left].strip():
+            code, comment = code + escape(line[at:left].rstrip()), span
+        else:
+            code += escape(line[at:left]) + span
+        at = right
+    name = f"{c.name}-{row}"
+    return (f'<span class=line id="{name}"><a class=n href="#{name}">{row}</a><span class=l><span>'
+            f"{code + escape(line[at:])}</span>{comment}</span>\n</span>")
+
+
+def listing(c, chunks, mark):
+    """Pieces of a chapter's code."""
+    if not chunks:
+        return ""
+    pieces = "".join(f"<pre>{''.join(code_line(c, row, mark) for row in chunk.rows)}</pre>" for chunk in chunks)
+    return f'<div class=code><p class=file><a href="../{PACKAGE}/{c.name}.py">{PACKAGE}/{c.name}.py</a></p>{pieces}</div>'
+
+
+def bound(claim):
+    """The bounds of a claim as text; one without is a measurement."""
+    low, high = claim["low"], claim["high"]
+    if low is None and high is None:
+        return "measured"
+    return f"≤ {high:.4g}" if low is None else f"≥ {low:.4g}" if high is None else f"{low:.4g} … {high:.4g}"
+
+
+def images(record, name):
+    """The pictures of a figure, each a link to itself."""
+    title = html.escape(record["caption"].partition("\n")[0])
+    return "".join(f'<a class=picture href="{file}"><img src="{file}" alt="{title}" loading=lazy></a>\n'
+                   for file in record.get("pictures", [f"{name}.png"]))
+
+
+def picture(name, record, evidence, mark):
+    """A figure with its caption and its claims; at a small budget they are not checked."""
+    title, _, caption = record["caption"].partition("\n")
+    answers = ["" if record.get("budget", 1) < 1 or bound(c) == "measured" else "yes" if c["holds"] else "NO"
+               for c in record["claims"]]
+    rows = "".join(f"<tr><td>{mark(c['text'])}<td>{c['value']:.4g}<td>{bound(c)}<td>{answer}"
+                   for c, answer in zip(record["claims"], answers))
+    checked, missed = len(answers) - answers.count(""), answers.count("NO")
+    return (f'<figure id="figure-{name}">{images(record, name)}<figcaption>'
+            f"<h3>{mark(title.rstrip('.'))}</h3>\n<div class=columns>{text_of(caption, evidence, mark)}</div>\n"
+            f"<details{' open' * bool(missed)}><summary>{checked} claims checked, {missed or 'none'} missed</summary>"
+            f"<table><tr><th>claim<th>value<th>bound<th>holds{rows}</table></details></figcaption></figure>\n")
+
+
+def figures_of(chapters, records):
+    """Chapter -> names of its figures."""
+    found = defaultdict(list)
+    for name, record in records.items():
+        found[home(name, record["caption"], chapters)].append(name)
+    return found

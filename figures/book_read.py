@@ -1,0 +1,162 @@
+"""What the book is made of: chapters and their code, tests, captions of figures, exercises, sources."""
+
+import ast
+import io
+import keyword
+import re
+import tokenize
+from collections import defaultdict
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+ROOT, PACKAGE = Path(__file__).resolve().parent.parent, "scoremin"
+DEFINITION = re.compile(r" {4,}\(([A-Z]{2,5}\.\d+)\)(.*)")
+PROVED = re.compile(r"\(([A-Z]{2,5}\.\d+)\)")  # in the docstring of a test
+CITED = re.compile(r"\b([A-Z]{2,5})\.(\d+)(?:(?:\)? to \(?\1\.|\)?[–-]\(?(?:\1\.)?)(\d+)\b)?")  # or "SSM.6 to SSM.10"
+BLOCKS = re.compile(r"\n(?:[ \t]*\n)+|\n(?=Source:|Sources:|Settings:|- )")
+
+
+def cited(text):
+    """The labels that a text speaks of, also those inside a range."""
+    return list(dict.fromkeys(f"{m[1]}.{i}" for m in CITED.finditer(text)
+                              for i in range(int(m[2]), int(m[3] or m[2]) + 1)))
+
+
+def colours(text):
+    """Row -> (left, right, kind) of comments, strings, keywords and names defined: c, s, k, d."""
+    lines, rows, before, open_strings = text.splitlines(), defaultdict(list), "", []
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        name, (end, right) = tokenize.tok_name[token.type], token.end
+        kind = {"COMMENT": "c", "STRING": "s", "FSTRING_END": "s"}.get(name)
+        if name == "NAME":
+            kind = "k" if keyword.iskeyword(token.string) else "d" if before in ("def", "class") else None
+        if name == "FSTRING_START":  # from Python 3.12 on an f-string is many tokens; here it stays one
+            open_strings.append(token.start)
+        if "\n" in token.string:  # Python 3.12.1 counts the last line of such a string in bytes
+            right = len(token.string.rpartition("\n")[2])
+        start, left = open_strings.pop() if name == "FSTRING_END" else token.start
+        if kind and not open_strings:
+            for row in range(start, end + 1):
+                rows[row].append((left if row == start else 0, right if row == end else len(lines[row - 1]), kind))
+        before = token.string
+    return rows
+
+
+def chapter(path):
+    """A module: title, lead and derivation from its docstring, its code in pieces, the labels that it defines."""
+    text = path.read_text(encoding="utf-8")
+    tree, lines = ast.parse(text), text.splitlines()
+    doc = ast.get_docstring(tree, clean=False)  # its indentation tells equations from prose
+    title, _, body = (doc or path.stem).strip().partition("\n\n")
+    name, _, lead = " ".join(title.split()).partition(": ")
+    c = SimpleNamespace(name=path.stem, title=name.rstrip("."), lead=lead[:1].upper() + lead[1:], body=body,
+                        blocks=blocks(body), lines=lines, rows=colours(text))
+    c.labels = {m[1]: m[2].strip() for m in map(DEFINITION.match, body.splitlines()) if m}
+    c.computes = [(label, row) for row in sorted(c.rows) for left, right, kind in c.rows[row] if kind == "c"
+                  for label in cited(lines[row - 1][left:right])]
+    c.chunks = chunks(c, tree.body[bool(doc):], tree.body[0].end_lineno if doc else 0)
+    return c
+
+
+def blocks(text):
+    """The paragraphs of a text, each a list of lines."""
+    return [block.splitlines() for block in BLOCKS.split(text.strip("\n")) if block.strip()]
+
+
+def chunks(c, nodes, end):
+    """The code of a chapter in pieces: functions, methods, and other lines as they stand together."""
+    parts = [(node, min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))]), node.end_lineno)
+             for top in nodes for node in [top, *(methods(top) if isinstance(top, ast.ClassDef) else [])]]
+    found = []
+    for (node, start, last), (_, after, _) in zip(parts, [*parts[1:], (None, len(c.lines) + 1, 0)]):
+        last = min(last, after - 1)  # of a class, what stands before its methods
+        while start - 1 > end and (not c.lines[start - 2].strip() or c.lines[start - 2].lstrip().startswith("#")):
+            start -= 1  # comments above it
+        simple = not isinstance(node, (ast.FunctionDef, ast.ClassDef))
+        rows = [row for row in range(start, last + 1)]
+        while not c.lines[rows[0] - 1].strip():
+            rows = rows[1:]
+        if found and simple and found[-1].simple and rows[0] == found[-1].rows[-1] + 1:
+            found[-1].rows += rows
+        else:
+            found.append(SimpleNamespace(name=getattr(node, "name", ""), rows=rows, simple=simple))
+        end = last
+    return found
+
+
+def methods(node):
+    return [part for part in node.body if isinstance(part, ast.FunctionDef)]
+
+
+def read(root):
+    """The chapters, __init__ first and then in the order that its docstring lists them; what it does not list, last."""
+    modules = {path.stem: chapter(path) for path in sorted((root / PACKAGE).glob("*.py"))}
+    listed = [name for name in re.findall(r"^ {4,}(\w+)", modules["__init__"].body, re.MULTILINE) if name in modules]
+    return [modules[name] for name in dict.fromkeys(["__init__", *listed, *modules])]
+
+
+def places(c):
+    """Chunks of a chapter by the index of the block they stand beside; None: the end.
+
+    One that computes labels stands beside the last of them; a helper before its first user."""
+    defined = {m[1]: i for i, lines in enumerate(c.blocks) for m in map(DEFINITION.match, lines) if m}
+    home = {}
+    for k, chunk in enumerate(c.chunks):
+        found = [defined[label] for label, row in c.computes if row in chunk.rows and label in defined]
+        home[k] = max(found) if found else None
+    for k in reversed(range(len(c.chunks))):  # helpers of helpers stand above them
+        users = [home[j] for j, other in enumerate(c.chunks) if home[j] is not None and uses(c, other, c.chunks[k])]
+        if home[k] is None and users:
+            home[k] = min(users)
+    beside = defaultdict(list)
+    for k, chunk in enumerate(c.chunks):
+        beside[home[k]].append(chunk)
+    return beside
+
+
+def uses(c, chunk, helper):
+    """Whether a chunk of code names a function that another one defines."""
+    name = helper.name
+    return bool(name) and not name.startswith("__") and any(
+        re.search(rf"(?<![\w.]){name}\b", c.lines[row - 1]) for row in chunk.rows)
+
+
+def tests(root):
+    """(file, line, name, docstring) of each test."""
+    for path in sorted((root / "tests").glob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                yield path.name, node.lineno, node.name, " ".join((ast.get_docstring(node) or "").split())
+
+
+def home(name, caption, chapters):
+    """The last chapter that a figure's name speaks of; where it names none, its source line, then its caption."""
+    source = caption.partition("\nSource:")[2].partition("\nSettings:")[0]
+    for text in (name.replace("_", " "), source, caption):
+        found = [c.name for c in chapters if re.search(rf"(?i:\b{c.name}\b)", text)
+                 or any(re.search(rf"\b{label.partition('.')[0]}\b", text) for label in c.labels)]
+        if found:
+            return found[-1]
+    return chapters[-1].name
+
+
+def exercises(path):
+    """Chapter -> opening, picture, example and (question, answer) pairs, from the sections of exercises.md."""
+    out = {}
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        name, _, body = section.partition("\n")
+        opening, *rest = re.split(r"^\*\*(By hand|Exercise|Answer)\.\*\* ", body, flags=re.MULTILINE)
+        opening, _, picture = opening.partition("![")
+        parts = list(zip(rest[::2], rest[1::2]))
+        pick = partial(lambda kind: [part.strip("\n") for k, part in parts if k == kind])
+        out[name.strip()] = SimpleNamespace(opening=opening.strip(), picture=picture.partition("](")[2].strip(")\n"),
+                                            example=pick("By hand"), pairs=list(zip(pick("Exercise"), pick("Answer"))))
+    return out
+
+
+def sources(path):
+    """"Vincent 2011" -> its address, from the lines of sources.txt."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return dict(re.split(r" {2,}", line)[:2] for line in lines if line.strip())
