@@ -23,7 +23,7 @@ RELATIONS = {*words("= =: < > ≤ ≥ ≈ ∼ → ← ∝ ≠ ≪ ≫ ∈ ≡ �
 SIGNS, OPEN, BARS = set("+−±"), {"(": ")", "[": "]", "{": "}"}, set("‖|")
 OPERATORS = RELATIONS | SIGNS | set("∘·×")
 PUNCTUATION, TEXT = set(",;:."), set('"?!%–—-&’“”*`')
-ACCENTS = {"\u0303": "˜", "\u0302": "^", "\u0304": "¯", "\u0307": "˙", "\u0308": "¨"}
+ACCENTS = {"\u0303": "˜", "\u0302": "ˆ", "\u0304": "¯", "\u0307": "˙", "\u0308": "¨"}
 THIN = '<mspace width="0.17em"/>'
 RUN = r"(?:[A-Za-z0-9½\u0370-\u03ff][\u0300-\u036f]*)+(?:-[A-Z]+)*"
 GROUP = r"\{(?:[^{}]|\{[^{}]*\})*\}"
@@ -287,8 +287,11 @@ def mathematics(run, prose):
             raise ValueError("a bracket too many")
     except (ValueError, IndexError):
         return plain
-    starts = [i for i, item in enumerate(row) if i and item.kind == "op" and item.token.text in RELATIONS | SIGNS
-              and row[i - 1].kind != "op"]
-    ends = [0, *starts, len(row)] if len(source(run)) > 16 else [0, len(row)]  # short ones stay whole
+    starts = [0]
+    for i, item in enumerate(row[1:], 1):
+        sign = item.kind == "op" and item.token.text in RELATIONS | SIGNS and row[i - 1].kind != "op"
+        if sign or (item.kind == "atom" and item.token.space and i - starts[-1] > 8):
+            starts.append(i)
+    ends = [*(starts if len(source(run)) > 16 else [0]), len(row)]  # short ones stay whole
     return [("math", f"<math>{spaced(row[i:j])}</math>", row[i].token.space and i == 0)
             for i, j in pairwise(ends)]
