@@ -8,7 +8,6 @@ only the pictures stand beside it.
 
 import json
 import re
-from itertools import chain
 from pathlib import Path
 
 from figures.book_html import collect, escape, figures_of, images, listing, marker, picture, prose, text_of
@@ -30,7 +29,7 @@ def units(c):
 
 
 def derivation(c, evidence, mark):
-    """Rows of text and code: a row begins with the text that the code belongs to, and goes on with text that has none."""
+    """Rows of text and code: each begins with the text that the code belongs to, and goes on with text without code."""
     rows, (runs, rest) = [["", "", ""]], units(c)
     for run, chunks in runs:
         text = "".join(prose(c.blocks[i], evidence, mark) for i in run)
@@ -69,6 +68,14 @@ def questions(extra, evidence, mark):
     return f"<div class=exercises><h3>Exercises</h3><ol>{items}</ol></div>\n"
 
 
+def body(c, extra, own, records, evidence, mark):
+    """A chapter between its head and its end."""
+    first = extra.picture.partition(".")[0] if extra else None
+    others = "".join(picture(name, records[name], evidence, mark) for name in own if name != first)
+    return (opening(c, extra, own, records, evidence, mark) + derivation(c, evidence, mark) + others
+            + questions(extra, evidence, mark))
+
+
 def section(c, before, after, body, mark):
     """A chapter with its head and the ways to its neighbours."""
     links = "".join(f'<a href="#{other.name}">{arrow.format(mark(other.title))}</a>'
@@ -85,23 +92,22 @@ def contents(chapters, mark):
     return f'<nav id="the-contents"><div id=search></div><ol>{items}</ol></nav>\n'
 
 
+def names(chapters, root):
+    """Words that are names of the code: those with an underscore, files too."""
+    found = {word for c in chapters for chunk in c.chunks for row in chunk.rows
+             for word in re.findall(rf"\b{NAME}\b", c.lines[row - 1])}
+    return found | {path.stem for part in ("", "tests/", "figures/") for path in root.glob(f"{part}*_*.py")}
+
+
 def book(figures, root=ROOT):
     """The page, made of the sources under root and of the figures' records as they stand in results.json."""
     chapters, records = read(root), {name: record for name, record in figures.items() if "caption" in record}
     extras = exercises(root / "figures" / "exercises.md")
-    names = {word for c in chapters for chunk in c.chunks for row in chunk.rows
-             for word in re.findall(rf"\b{NAME}\b", c.lines[row - 1])}
-    names |= {path.stem for part in ("", "tests/", "figures/") for path in root.glob(f"{part}*_*.py")}
-    mark = marker(set(chain(*(c.labels for c in chapters))), names, sources(root / "figures" / "sources.txt"))
+    mark = marker({label for c in chapters for label in c.labels}, names(chapters, root),
+                  sources(root / "figures" / "sources.txt"))
     evidence, own = collect(chapters, records, root, mark), figures_of(chapters, records)
-    sections = []
-    for before, c, after in zip([None, *chapters], chapters, [*chapters[1:], None]):
-        extra = extras.get(c.name)
-        others = "".join(picture(name, records[name], evidence, mark) for name in own[c.name]
-                         if not extra or name != extra.picture.partition(".")[0])
-        body = (opening(c, extra, own[c.name], records, evidence, mark) + derivation(c, evidence, mark)
-                + others + questions(extra, evidence, mark))
-        sections.append(section(c, before, after, body, mark))
+    sections = [section(c, before, after, body(c, extras.get(c.name), own[c.name], records, evidence, mark), mark)
+                for before, c, after in zip([None, *chapters], chapters, [*chapters[1:], None])]
     return page(chapters[0].title, sections, contents(chapters, mark))
 
 

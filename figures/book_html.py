@@ -15,19 +15,12 @@ SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z(])")
 
 
 def marker(labels, names, addresses):
-    """The function that turns a text into HTML: mathematics, labels and sources as links, names of the code, emphasis."""
-    code = "|".join(sorted(names, key=lambda name: (-len(name), name))) or "(?!)"
-    sources = "|".join(map(re.escape, sorted(addresses, key=len, reverse=True))) or "(?!)"
-    opaque = rf"\b[A-Z]{{2,5}}\.\d+\b|`[^`]+`|\*\w[^*]*\*|\b(?:{code})\b|{sources}"
+    """The function that turns a text into HTML: mathematics, names of the code, emphasis; labels, sources as links.
 
-    def one(text):
-        if text in labels:
-            return f'<a href="#{text}">{text}</a>'
-        if text in addresses:
-            return f'<a href="{addresses[text]}">{text}</a>'
-        if text[0] == "*":
-            return f"<em>{escape(text[1:-1])}</em>"
-        return escape(text) if CITED.fullmatch(text) else f"<code>{escape(text.strip('`'))}</code>"
+    Its attribute plain does so for lines of code, where only labels change."""
+    either = lambda found: "|".join(map(re.escape, sorted(found, key=lambda x: (-len(x), x)))) or "(?!)"
+    opaque = (rf"\b[A-Z]{{2,5}}\.\d+\b|`[^`]+`|\*\w[^*]*\*|\b(?:{either(names)})\b|{either(addresses)}")
+    one = partial(special, labels, addresses)
 
     def mark(text, prose=True):
         out, before = "", None
@@ -36,9 +29,18 @@ def marker(labels, names, addresses):
             out += piece if kind == "math" else one(piece) if kind == "opaque" else escape(piece)
             before = kind
         return out.strip()
-    mark.plain = lambda text: CITED.sub(lambda m: "".join(  # of code: labels alone
-        one(part) if part in labels else escape(part) for part in re.split(r"([A-Z]+\.\d+)", m[0])), escape(text))
+    label = re.compile(r"\b[A-Z]{2,5}\.\d+\b")
+    mark.plain = lambda text: label.sub(lambda m: one(m[0]) if m[0] in labels else m[0], escape(text))
     return mark
+
+
+def special(labels, addresses, text):
+    """A label, a source, an emphasis or a name of the code."""
+    if text in labels or text in addresses:
+        return f'<a href="{addresses.get(text, "#" + text)}">{text}</a>'
+    if text[0] == "*":
+        return f"<em>{escape(text[1:-1])}</em>"
+    return escape(text) if CITED.fullmatch(text) else f"<code>{escape(text.strip('`'))}</code>"
 
 
 def collect(chapters, records, root, mark):
@@ -130,8 +132,9 @@ def listing(c, chunks, mark):
     """Pieces of a chapter's code."""
     if not chunks:
         return ""
-    pieces = "".join(f"<pre>{''.join(code_line(c, row, mark) for row in chunk.rows)}</pre>" for chunk in chunks)
-    return f'<div class=code><p class=file><a href="../{PACKAGE}/{c.name}.py">{PACKAGE}/{c.name}.py</a></p>{pieces}</div>'
+    parts = "".join(f"<pre>{''.join(code_line(c, row, mark) for row in chunk.rows)}</pre>" for chunk in chunks)
+    file = f"{PACKAGE}/{c.name}.py"
+    return f'<div class=code><p class=file><a href="../{file}">{file}</a></p>{parts}</div>'
 
 
 def bound(claim):

@@ -16,7 +16,7 @@ from itertools import pairwise
 words = str.split
 FUNCTIONS = {*words("log exp det tr min max cos sin tanh asinh Var Cov KL ED")}
 NAMES = {*words("step ridge prior shift scale target")}
-SHORT_WORDS = {*words("of in to at is if so by on or as be no it up an we us do eq vs")}
+SHORT_WORDS = {*words("of in to at is if so by on or as be no it up an we us do eq vs de et al")}
 TWO_LETTERS = {*words("Jv dx dt dw df")}  # mathematics wherever they stand
 AFTER_A_LETTER = {*words("and or is are has have of with by at to from in for on as the")}  # "a and b", not "a sum"
 RELATIONS = {*words("= =: < > ≤ ≥ ≈ ∼ → ← ∝ ≠ ≪ ≫ ∈ ≡ ⇒")}
@@ -24,13 +24,14 @@ SIGNS, OPEN, BARS = set("+−±"), {"(": ")", "[": "]", "{": "}"}, set("‖|")
 OPERATORS = RELATIONS | SIGNS | set("∘·×")
 PUNCTUATION, TEXT = set(",;:."), set('"?!%–—-&’“”*`')
 ACCENTS = {"\u0303": "˜", "\u0302": "ˆ", "\u0304": "¯", "\u0307": "˙", "\u0308": "¨"}
+BARE = ' class="bare"'  # brackets around it were left out
 THIN = '<mspace width="0.17em"/>'
 RUN = r"(?:[A-Za-z0-9½\u0370-\u03ff][\u0300-\u036f]*)+(?:-[A-Z]+)*"
 GROUP = r"\{(?:[^{}]|\{[^{}]*\})*\}"
 TOKEN = re.compile(rf"""(?P<text>e\.g\.|i\.e\.|et\ al\.|->|\d-D\b|'s\b)
     |_(?P<sub>{GROUP}|[+−±]|{RUN}'*)|\^(?P<sup>{GROUP}|\((?:[^()]|\([^()]*\))*\)|[−-]?{RUN})
     |(?P<low>[₀-₉₊₋]+)|(?P<high>[⁰¹²³⁴-⁹⁺⁻ᵀᵏⁿ]+)|(?P<prime>'+)|(?P<number>\d*\.?\d+)
-    |(?P<word>[A-Za-z]-[a-z]{{3,}}|[A-Za-zÀ-ÿ]{{2,}}(?![\u0300-\u036f])(?:['’-][A-Za-zÀ-ÿ]+)*)
+    |(?P<word>[A-Za-z]-[a-z]{{3,}}|[A-Za-z]{{3,}}\d+|[A-Za-zÀ-ÿ]{{2,}}(?![\u0300-\u036f])(?:['’-][A-Za-zÀ-ÿ]+)*)
     |(?P<letter>[^\W\d_][\u0300-\u036f]*|[∇∂…∞½¼⅛∑∫√\#])|(?P<op>=:|[^\s\w]|_)""", re.VERBOSE)
 Token = namedtuple("Token", "kind text space")  # space: whether one stands before it
 Item = namedtuple("Item", "kind html token bare")  # bare: the same without its outer brackets
@@ -57,18 +58,18 @@ def is_text(line, i, prose):
         return not (before.text in signs or after.text in signs or after.kind in ("high", "low", "sub", "sup")
                     or (not token.space and before.kind not in (*language, "op")))
     if (token.text == "a" or (token.text == "A" and before.text in ".:")) and after.space:  # the article
-        return after.text not in AFTER_A_LETTER if after.kind in language else prose and after.kind in ("letter", "pair")
+        word = after.kind in language
+        return after.text not in AFTER_A_LETTER if word else prose and after.kind in ("letter", "pair")
     return (token.kind in language and token.text not in FUNCTIONS | NAMES) or token.text in TEXT
 
 
 def brackets(line, text):
     """The same tokens, brackets and bars now open, close or op; text gains brackets without partner or around text."""
     stack, kinds = [], [token.kind for token in line]
-    for i, (_, mark, space) in enumerate(line):
-        top = line[stack[-1]].text if stack else None
-        if mark in BARS and top == mark and (line[i - 1].kind != "op" or line[i - 1].text not in OPERATORS):
+    for i, (_, mark, _) in enumerate(line):
+        if mark in BARS and stack and line[stack[-1]].text == mark and not signed(line[i - 1]):
             kinds[i], kinds[stack.pop()] = "close", "open"
-        elif mark in OPEN or (mark in BARS and closes(line, i) and not (mark == "|" and space and line[i + 1].space)):
+        elif mark in OPEN or (mark in BARS and opens(line, i)):
             stack.append(i)
         elif mark in OPEN.values():
             start = stack.pop() if stack else i
@@ -76,14 +77,20 @@ def brackets(line, text):
                 kinds[i], kinds[start] = "close", "open"
             else:
                 text[i] = text[start] = True
-    for i in stack:
-        text[i] = True
+    text[:] = [flag or i in stack for i, flag in enumerate(text)]
     return [Token(kind, *token[1:]) for kind, token in zip(kinds, line)]
 
 
-def closes(line, i):
-    """Whether a bar has a partner before the bracket that holds both ends."""
+def signed(token):
+    """Whether a token is an operator, not an index like the sign of s_−."""
+    return token.kind == "op" and token.text in OPERATORS
+
+
+def opens(line, i):
+    """Whether a bar has a partner before the bracket that holds both ends; one between spaces has none."""
     depth = 0
+    if line[i].text == "|" and line[i].space and line[i + 1:i + 2] and line[i + 1].space:
+        return False
     for token in line[i + 1:]:
         if depth == 0 and token.text == line[i].text:
             return True
@@ -104,18 +111,22 @@ def letter(text, name=False):
     upright = ' mathvariant="normal"' if base in "∇∞" or "Α" <= base <= "Ω" else ""
     out = f"<mi{upright}>{base}</mi>"
     for mark in marks:
-        out = f'<mover accent="true">{out}<mo stretchy="false">{ACCENTS[mark]}</mo></mover>'
+        out = f'<mover>{out}<mo stretchy="false" scriptlevel="+0">{ACCENTS[mark]}</mo></mover>'
     return out
 
 
 def script(text):
     """What is raised or lowered, one element; in braces or brackets a row of its own."""
     inner = text[1:-1] if text[0] in OPEN and text[-1] == OPEN[text[0]] else text
+    if text == "ᵀ":
+        return '<mi mathvariant="normal">T</mi>'
     if re.fullmatch(r"[A-Z]{2,}(-[A-Z]+)*|[A-Za-z]{3,}", inner):
         return f"<mi>{inner}</mi>"
     inner = "".join(unicodedata.normalize("NFKC", c) if c != "½" else c for c in inner)
-    row = grouped(items(parsed(inner), True))
-    return f'<mrow class="bare">{row}</mrow>' if text[0] == "(" else f"<mrow>{row}</mrow>"
+    row = items(parsed(inner), True)
+    if len(row) == 1 and text[0] != "(":
+        return row[0].html
+    return f"<mrow{BARE if text[0] == '(' else ''}>{grouped(row)}</mrow>"
 
 
 def scripts(base, line, below):
@@ -150,7 +161,7 @@ def factor(line, small):
         row = grouped(inner)
         flat = "" if re.search("<mfrac|<munder|[∑∫]", row) else ' stretchy="false"'
         html_ = f"<mrow><mo{flat}>{token.text}</mo>{row}<mo{flat}>{end.text}</mo></mrow>"
-        bare = f'<mrow class="bare">{row}</mrow>' if token.text == "(" else None
+        bare = f"<mrow{BARE}>{row}</mrow>" if token.text == "(" else None
     scripted = scripts(html_, line, token.text in ("∑", "max", "min"))
     return Item("atom", scripted, token, bare if scripted == html_ else None)
 
@@ -225,24 +236,28 @@ def applied(row, i):
 
 
 def fractions(row):
-    """The same row with slashes as fractions."""
-    out = list(row)
-    while (i := next((i for i, item in enumerate(out) if item.kind == "slash"), None)) is not None:
-        loose = out[i].token.space
-        start, end = i, i + 1
-        while start and out[start - 1].kind == "atom" and (
-                loose or start == i or not out[start].token.space or applied(out, start - 1)):
-            start -= 1
-        while end < len(out) and out[end].kind == "atom" and (
-                loose or not out[end].token.space or out[end - 1].token.text in FUNCTIONS):
-            end += 1
-        if start == i or end == i + 1:
-            raise ValueError("half a fraction")
-        if start and out[start - 1].token.text == out[i + 1].token.text[:1] == "d":  # d KL/dσ²
-            start -= 1
-        top, bottom = part(out[start:i]), part(out[i + 1:end])
-        out[start:end] = [Item("atom", f"<mfrac>{top}{bottom}</mfrac>", out[start].token, None)]
-    return out
+    """The same row with slashes as fractions, from left to right."""
+    slash = next((i for i, item in enumerate(row) if item.kind == "slash"), None)
+    if slash is None:
+        return row
+    start, end = reach(row, slash)
+    if start == slash or end == slash + 1:
+        raise ValueError("half a fraction")
+    html_ = f"<mfrac>{part(row[start:slash])}{part(row[slash + 1:end])}</mfrac>"
+    return fractions([*row[:start], Item("atom", html_, row[start].token, None), *row[end:]])
+
+
+def reach(row, i):
+    """Where the numerator of the slash at i starts and where its denominator ends: all factors, or those that touch."""
+    loose, start, end = row[i].token.space, i, i + 1
+    while start and row[start - 1].kind == "atom" and (
+            loose or start == i or not row[start].token.space or applied(row, start - 1)):
+        start -= 1
+    while end < len(row) and row[end].kind == "atom" and (
+            loose or not row[end].token.space or row[end - 1].token.text in FUNCTIONS):
+        end += 1
+    differential = 0 < start < i < end - 1 and row[start - 1].token.text == row[i + 1].token.text[:1] == "d"  # d KL/dσ²
+    return start - differential, end
 
 
 def grouped(row):
@@ -276,22 +291,24 @@ def source(line):
 
 
 def mathematics(run, prose):
-    """The pieces of a run of mathematical tokens: one begins at each relation, one at each sum."""
-    plain = [("text", source(run), run[0].space)]
-    if prose and all(t.kind in ("number", "op") or t.text in NAMES | FUNCTIONS for t in run):
-        return plain
+    """The pieces of a run of mathematical tokens; as it was written, if it is none."""
+    number = all(t.kind in ("number", "op") or t.text in NAMES | FUNCTIONS for t in run)
     try:
         line = deque(run)
-        row = fractions(items(line, prose))
-        if line:
-            raise ValueError("a bracket too many")
+        row = [] if prose and number else fractions(items(line, prose))
     except (ValueError, IndexError):
-        return plain
-    starts = [0]
+        row = []
+    if not row or line:
+        return [("text", source(run), run[0].space)]
+    ends = [*(starts(row) if len(source(run)) > 16 else [0]), len(row)]  # short ones stay whole
+    return [("math", f"<math>{spaced(row[i:j])}</math>", row[i].token.space and i == 0) for i, j in pairwise(ends)]
+
+
+def starts(row):
+    """Where a line may break: before a relation, a sum, a factor after many."""
+    out = [0]
     for i, item in enumerate(row[1:], 1):
-        sign = item.kind == "op" and item.token.text in RELATIONS | SIGNS and row[i - 1].kind != "op"
-        if sign or (item.kind == "atom" and item.token.space and i - starts[-1] > 8):
-            starts.append(i)
-    ends = [*(starts if len(source(run)) > 16 else [0]), len(row)]  # short ones stay whole
-    return [("math", f"<math>{spaced(row[i:j])}</math>", row[i].token.space and i == 0)
-            for i, j in pairwise(ends)]
+        infix = item.kind == "op" and item.token.text in RELATIONS | SIGNS and row[i - 1].kind != "op"
+        if infix or (item.kind == "atom" and item.token.space and i - out[-1] > 8):
+            out.append(i)
+    return out

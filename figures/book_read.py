@@ -6,7 +6,6 @@ import keyword
 import re
 import tokenize
 from collections import defaultdict
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -66,27 +65,25 @@ def blocks(text):
 
 def chunks(c, nodes, end):
     """The code of a chapter in pieces: functions, methods, and other lines as they stand together."""
-    parts = [(node, min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))]), node.end_lineno)
-             for top in nodes for node in [top, *(methods(top) if isinstance(top, ast.ClassDef) else [])]]
-    found = []
-    for (node, start, last), (_, after, _) in zip(parts, [*parts[1:], (None, len(c.lines) + 1, 0)]):
-        last = min(last, after - 1)  # of a class, what stands before its methods
-        while start - 1 > end and (not c.lines[start - 2].strip() or c.lines[start - 2].lstrip().startswith("#")):
+    parts, found = [part for top in nodes for part in [top, *methods(top)]], []
+    starts = [min(part.lineno for part in [node, *getattr(node, "decorator_list", [])]) for node in parts]
+    for node, start, after in zip(parts, starts, [*starts[1:], len(c.lines) + 1]):
+        while start - 1 > end and re.match(r"\s*(#|$)", c.lines[start - 2]):
             start -= 1  # comments above it
-        simple = not isinstance(node, (ast.FunctionDef, ast.ClassDef))
-        rows = [row for row in range(start, last + 1)]
+        end = min(node.end_lineno, after - 1)  # of a class, what stands before its methods
+        rows = list(range(start, end + 1))
         while not c.lines[rows[0] - 1].strip():
-            rows = rows[1:]
+            del rows[0]
+        simple = not hasattr(node, "body")
         if found and simple and found[-1].simple and rows[0] == found[-1].rows[-1] + 1:
             found[-1].rows += rows
         else:
             found.append(SimpleNamespace(name=getattr(node, "name", ""), rows=rows, simple=simple))
-        end = last
     return found
 
 
 def methods(node):
-    return [part for part in node.body if isinstance(part, ast.FunctionDef)]
+    return [part for part in node.body if isinstance(part, ast.FunctionDef)] if isinstance(node, ast.ClassDef) else []
 
 
 def read(root):
@@ -150,9 +147,10 @@ def exercises(path):
         opening, *rest = re.split(r"^\*\*(By hand|Exercise|Answer)\.\*\* ", body, flags=re.MULTILINE)
         opening, _, picture = opening.partition("![")
         parts = list(zip(rest[::2], rest[1::2]))
-        pick = partial(lambda kind: [part.strip("\n") for k, part in parts if k == kind])
+        example, asked, answered = ([part.strip("\n") for k, part in parts if k == kind]
+                                    for kind in ("By hand", "Exercise", "Answer"))
         out[name.strip()] = SimpleNamespace(opening=opening.strip(), picture=picture.partition("](")[2].strip(")\n"),
-                                            example=pick("By hand"), pairs=list(zip(pick("Exercise"), pick("Answer"))))
+                                            example=example, pairs=list(zip(asked, answered)))
     return out
 
 
