@@ -86,9 +86,11 @@ def section(c, before, after, body, mark):
 
 def contents(chapters, mark):
     """The side bar: chapters, and under each its labels."""
-    items = "".join(
-        f'<li><a href="#{c.name}">{mark(c.title)}</a><details><summary>labels</summary>'
-        + " ".join(f'<a href="#{label}">{label}</a>' for label in c.labels) + "</details>\n" for c in chapters)
+    items, titles = "", [c.title for c in chapters]
+    for c in chapters:
+        links = " ".join(f'<a href="#{label}">{label}</a>' for label in c.labels)
+        items += (f'<li><a href="#{c.name}">{mark(c.title)}{f", {c.name}" * (titles.count(c.title) > 1)}</a>'
+                  + f"<details><summary>labels</summary>{links}</details>" * bool(links) + "\n")
     return f'<nav id="the-contents"><div id=search></div><ol>{items}</ol></nav>\n'
 
 

@@ -25,7 +25,8 @@ def marker(labels, names, addresses):
     def mark(text, prose=True):
         out, before = "", None
         for kind, piece, space in pieces(text, prose, opaque):
-            out += " " * space or "<wbr>" * (kind == before == "math")
+            joint = "<wbr>" if kind == before else "\u2060" if before else ""  # no line begins with a comma
+            out += " " if space else joint if "math" in (kind, before) else ""
             out += piece if kind == "math" else one(piece) if kind == "opaque" else escape(piece)
             before = kind
         return out.strip()

@@ -115,14 +115,15 @@ def letter(text, name=False):
     return out
 
 
-def script(text):
+def script(kind, text):
     """What is raised or lowered, one element; in braces or brackets a row of its own."""
     inner = text[1:-1] if text[0] in OPEN and text[-1] == OPEN[text[0]] else text
     if text == "ᵀ":
         return '<mi mathvariant="normal">T</mi>'
     if re.fullmatch(r"[A-Z]{2,}(-[A-Z]+)*|[A-Za-z]{3,}", inner):
         return f"<mi>{inner}</mi>"
-    inner = "".join(unicodedata.normalize("NFKC", c) if c != "½" else c for c in inner)
+    if kind in ("high", "low"):
+        inner = unicodedata.normalize("NFKC", text)
     row = items(parsed(inner), True)
     if len(row) == 1 and text[0] != "(":
         return row[0].html
@@ -135,7 +136,7 @@ def scripts(base, line, below):
     while line and line[0].kind in ("sub", "low", "prime", "sup", "high"):
         kind, text, _ = line.popleft()
         (low if kind in ("sub", "low") else high).append(
-            f"<mo>{'′' * len(text)}</mo>" if kind == "prime" else script(text))
+            f"<mo>{'′' * len(text)}</mo>" if kind == "prime" else script(kind, text))
     low, high = (f"<mrow>{''.join(part)}</mrow>" if len(part) > 1 else "".join(part) for part in (low, high))
     under, over = ("under", "over") if below else ("sub", "sup")
     tag = f"m{under * bool(low)}{over * bool(high)}"
