@@ -833,9 +833,19 @@ MUTANTS = [
     ("tests/check_port.py", "test_vectors::test_there_is_no_factor_where_entries_have_different_ones", [
         ("return r if max(", "return r if True or max(", "a factor where there is none"),
     ]),
-    ("figures/book.py", "test_book::test_figure_goes_to_the_last_chapter_it_names_and_bounds_read_as_they_are", [
+    ("figures/book_math.py", "test_book::test_hard_kinds_of_mathematics_are_drawn_as_they_are_meant", [
+        ("bare if scripted == html_ else None", "bare", "brackets lost that an exponent needs"),
+        ("loose, start, end = row[i].token.space, i, i + 1", "loose, start, end = True, i, i + 1",
+         "a tight slash over all factors"),
+        ("return token.kind == \"op\" and token.text in OPERATORS", "return token.text in OPERATORS",
+         "the sign of an index taken for an operator"),
+        ('if kind in ("high", "low"):', "if True:", "exponents of exponents lowered"),
+    ]),
+    ("figures/book_read.py", "test_book::test_figure_goes_to_the_last_chapter_it_names_and_bounds_read_as_they_are", [
         ("return chapters[-1].name", "return chapters[0].name", "a figure that names no chapter put first"),
         ("return found[-1]", "return found[0]", "the first chapter for the last"),
+    ]),
+    ("figures/book_html.py", "test_book::test_figure_goes_to_the_last_chapter_it_names_and_bounds_read_as_they_are", [
         ('"≤ {high:.4g}" if low is None', '"≥ {high:.4g}" if low is None', "an upper bound shown as a lower one"),
     ]),
     ("tests/answers.py", "test_vectors", [
