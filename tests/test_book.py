@@ -105,15 +105,13 @@ def test_mathematics_of_every_text_has_exactly_the_symbols_of_its_source():
     ("(W₃W₁)ᵀ", "(W<3>W<1>)<T>"), ("W_3 W_1ᵀ", "W<3>W<1><T>"), ("∑_{j≠i} a_j", "∑<j≠i>a<j>"), ("Σ_k r_k", "∑<k>r<k>"),
     ("Σ_k⁻¹(μ_k−x)", "Σ<k><−1>(μ<k>−x)"), ("N(x; μ, Σ)", "N(x;μ,Σ)"), ("−Σ_k r_k Σ_k⁻¹", "−∑<k>r<k>Σ<k><−1>"),
     ("√(2ε) z", "√[2ε]z"), ("√ᾱ x", "√[α¯]x"), ("‖s‖²", "‖s‖<2>"), ("p‖q", "p‖q"),
-    ("½‖s_+ − s_−‖²", "½‖s<+>−s<−>‖<2>"), ("E[z | x̃]", "E[z|x˜]"), ("ẏ_l + ä", "y˙<l>+a¨"),
-    ("φ''(y)", "φ<′′>(y)"),
+    ("½‖s_+ − s_−‖²", "½‖s<+>−s<−>‖<2>"), ("E[z | x̃]", "E[z|x˜]"), ("ẏ_l + ä", "y˙<l>+a¨"), ("φ''(y)", "φ<′′>(y)"),
     ("φ'_1ᵀ", "φ<1><′T>"), ("q_σ'", "q<σ<′>>"), ("1/2σ²", "⟨1∣2σ<2>⟩"), ("a b/c d", "a⟨b∣c⟩d"),
-    ("a b / c d", "⟨ab∣cd⟩"),
-    ("(a + b)/c", "⟨a+b∣c⟩"), ("(a)(b)/c", "⟨(a)(b)∣c⟩"), ("(a + b)²/c", "⟨(a+b)<2>∣c⟩"),
-    ("∂²log p/∂x", "⟨∂<2>logp∣∂x⟩"),
-    ("σ tr ∂s/∂x", "σtr⟨∂s∣∂x⟩"), ("1/Var x", "⟨1∣Varx⟩"), ("d KL/dσ²", "⟨dKL∣dσ<2>⟩"), ("e^−½ e^{−E_θ}", "e<−½>e<−E<θ>>"),
-    ("(2π)^((d−1)/2)", "(2π)<(d−1)/2>"), ("step·a/4", "step·⟨a∣4⟩"), ("J_SSM-VR(θ)", "J<SSM-VR>(θ)"),
-    ("∫_0^σ D dλ", "∫<0><σ>Ddλ"), ("max_ij c", "max<ij>c"), ("e^{−x²/2}", "e<−x<2>/2>"), ("{k: x_k ≥ 1}", "{k:x<k>≥1}")])
+    ("a b / c d", "⟨ab∣cd⟩"), ("(a + b)/c", "⟨a+b∣c⟩"), ("(a)(b)/c", "⟨(a)(b)∣c⟩"), ("(a + b)²/c", "⟨(a+b)<2>∣c⟩"),
+    ("∂²log p/∂x", "⟨∂<2>logp∣∂x⟩"), ("σ tr ∂s/∂x", "σtr⟨∂s∣∂x⟩"), ("1/Var x", "⟨1∣Varx⟩"),
+    ("d KL/dσ²", "⟨dKL∣dσ<2>⟩"), ("e^−½ e^{−E_θ}", "e<−½>e<−E<θ>>"), ("(2π)^((d−1)/2)", "(2π)<(d−1)/2>"),
+    ("step·a/4", "step·⟨a∣4⟩"), ("J_SSM-VR(θ)", "J<SSM-VR>(θ)"), ("∫_0^σ D dλ", "∫<0><σ>Ddλ"),
+    ("max_ij c", "max<ij>c"), ("e^{−x²/2}", "e<−x<2>/2>"), ("{k: x_k ≥ 1}", "{k:x<k>≥1}")])
 def test_hard_kinds_of_mathematics_are_drawn_as_they_are_meant(source, drawn):
     """Scripts in <>, roots in [], numerator ∣ denominator; what is left out of brackets is not here."""
     found = "".join(piece for kind, piece, _ in pieces(source))
@@ -123,7 +121,8 @@ def test_hard_kinds_of_mathematics_are_drawn_as_they_are_meant(source, drawn):
 
 def test_what_is_no_mathematics_stays_as_it_is():
     """Words, articles, half formulas: no symbol is lost, none becomes another."""
-    for text in ("a half (and more) of it", "f(x", "a/ b", "²", "A model, e.g. Li & Ho et al. 2005", "x^", "[0, 1)", "‖a or more‖"):
+    for text in ("a half (and more) of it", "‖a or more‖", "f(x", "a/ b", "²",
+                 "A model, e.g. Li & Ho et al. 2005", "x^", "[0, 1)"):
         out = "".join(" " * space + piece for _, piece, space in pieces(text, prose=True)).strip()
         assert re.sub("<[^>]*>| ", "", out) == text.replace(" ", "").replace("&", "&" if "math" not in out else "&amp;")
     assert pieces("= −x")[0][1].count('form="prefix"') == 1  # a sign that binds, not one between
