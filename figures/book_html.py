@@ -11,6 +11,7 @@ from figures.book_math import pieces
 from figures.book_read import CITED, DEFINITION, PACKAGE, PROVED, blocks, cited, home, tests
 
 escape = partial(html.escape, quote=False)
+CLOSING = {*",.;:?!)"}
 SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z(])")
 
 
@@ -22,17 +23,23 @@ def marker(labels, names, addresses):
     opaque = (rf"\b[A-Z]{{2,5}}\.\d+\b|`[^`]+`|\*\w[^*]*\*|\b(?:{either(names)})\b|{either(addresses)}")
     one = partial(special, labels, addresses)
 
-    def mark(text, prose=True):
-        out, before = "", None
-        for kind, piece, space in pieces(text, prose, opaque):
-            joint = "<wbr>" if kind == before else "\u2060" if before else ""  # no line begins with a comma
-            out += " " if space else joint if "math" in (kind, before) else ""
-            out += piece if kind == "math" else one(piece) if kind == "opaque" else escape(piece)
-            before = kind
-        return out.strip()
+    mark = lambda text, prose=True: joined(pieces(text, prose, opaque), one)
     label = re.compile(r"\b[A-Z]{2,5}\.\d+\b")
     mark.plain = lambda text: label.sub(lambda m: one(m[0]) if m[0] in labels else m[0], escape(text))
     return mark
+
+
+def joined(found, one):
+    """Pieces of a text as HTML; a line may break between two of mathematics, and never begins with a comma."""
+    out, before = "", None
+    for kind, piece, space in found:
+        if before == "math" and piece in CLOSING and not space:
+            out = out.removesuffix("</math>") + f"<mtext>{piece}</mtext></math>"
+        else:
+            out += " " * space or "<wbr>" * (kind == before == "math")
+            out += piece if kind == "math" else one(piece) if kind == "opaque" else escape(piece)
+            before = kind
+    return out.strip()
 
 
 def special(labels, addresses, text):

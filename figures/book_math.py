@@ -310,6 +310,7 @@ def starts(row):
     out = [0]
     for i, item in enumerate(row[1:], 1):
         infix = item.kind == "op" and item.token.text in RELATIONS | SIGNS and row[i - 1].kind != "op"
-        if infix or (item.kind == "atom" and item.token.space and i - out[-1] > 8):
+        alone = i - out[-1] == 1 and "<mfrac" not in row[i - 1].html  # one letter stays with its relation
+        if (infix and not alone) or (item.kind == "atom" and item.token.space and i - out[-1] > 8):
             out.append(i)
     return out

@@ -6,6 +6,7 @@ import keyword
 import re
 import tokenize
 from collections import defaultdict
+from itertools import dropwhile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,9 +28,8 @@ def colours(text):
     lines, rows, before, open_strings = text.splitlines(), defaultdict(list), "", []
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         name, (end, right) = tokenize.tok_name[token.type], token.end
-        kind = {"COMMENT": "c", "STRING": "s", "FSTRING_END": "s"}.get(name)
-        if name == "NAME":
-            kind = "k" if keyword.iskeyword(token.string) else "d" if before in ("def", "class") else None
+        word = "k" if keyword.iskeyword(token.string) else "d" if before in ("def", "class") else None
+        kind = {"COMMENT": "c", "STRING": "s", "FSTRING_END": "s", "NAME": word}.get(name)
         if name == "FSTRING_START":  # from Python 3.12 on an f-string is many tokens; here it stays one
             open_strings.append(token.start)
         if "\n" in token.string:  # Python 3.12.1 counts the last line of such a string in bytes
@@ -65,20 +65,20 @@ def blocks(text):
 
 def chunks(c, nodes, end):
     """The code of a chapter in pieces: functions, methods, and other lines as they stand together."""
-    parts, found = [part for top in nodes for part in [top, *methods(top)]], []
+    owners, found = {part: top.name for top in nodes for part in methods(top)}, []
+    parts = [part for top in nodes for part in [top, *methods(top)]]
     starts = [min(part.lineno for part in [node, *getattr(node, "decorator_list", [])]) for node in parts]
     for node, start, after in zip(parts, starts, [*starts[1:], len(c.lines) + 1]):
         while start - 1 > end and re.match(r"\s*(#|$)", c.lines[start - 2]):
             start -= 1  # comments above it
         end = min(node.end_lineno, after - 1)  # of a class, what stands before its methods
-        rows = list(range(start, end + 1))
-        while not c.lines[rows[0] - 1].strip():
-            del rows[0]
+        rows = list(dropwhile(lambda row: not c.lines[row - 1].strip(), range(start, end + 1)))
         simple = not hasattr(node, "body")
         if found and simple and found[-1].simple and rows[0] == found[-1].rows[-1] + 1:
             found[-1].rows += rows
         else:
-            found.append(SimpleNamespace(name=getattr(node, "name", ""), rows=rows, simple=simple))
+            name = getattr(node, "name", "")
+            found.append(SimpleNamespace(name=name, owner=owners.get(node), rows=rows, simple=simple))
     return found
 
 
@@ -115,6 +115,8 @@ def places(c):
 def uses(c, chunk, helper):
     """Whether a chunk of code names a function that another one defines."""
     name = helper.name
+    if helper.rows[0] < chunk.rows[0] and chunk.owner == name:
+        return True  # a method of a class
     return bool(name) and not name.startswith("__") and any(
         re.search(rf"(?<![\w.]){name}\b", c.lines[row - 1]) for row in chunk.rows)
 
