@@ -15,8 +15,8 @@ from itertools import pairwise
 
 words = str.split
 FUNCTIONS = {*words("log exp det tr min max cos sin tanh asinh Var Cov KL ED")}
-NAMES = {*words("step ridge prior shift scale target")}
-SHORT_WORDS = {*words("of in to at is if so by on or as be no it up an we us do eq vs de et al")}
+NAMES = {*words("step ridge prior shift scale target noise const")}
+SHORT_WORDS = {*words("of in to at is if so by on or as be no it up an we us do eq vs de et al VE VP")}
 TWO_LETTERS = {*words("Jv dx dt dw df")}  # mathematics wherever they stand
 AFTER_A_LETTER = {*words("and or is are has have of with by at to from in for on as the")}  # "a and b", not "a sum"
 RELATIONS = {*words("= =: < > ≤ ≥ ≈ ∼ → ← ∝ ≠ ≪ ≫ ∈ ≡ ⇒")}
@@ -24,14 +24,16 @@ SIGNS, OPEN, BARS = set("+−±"), {"(": ")", "[": "]", "{": "}"}, set("‖|")
 OPERATORS = RELATIONS | SIGNS | set("∘·×")
 PUNCTUATION, TEXT = set(",;:."), set('"?!%–—-&’“”*`')
 ACCENTS = {"\u0303": "˜", "\u0302": "ˆ", "\u0304": "¯", "\u0307": "˙", "\u0308": "¨"}
+SCRIPTS = {*words("sub low sup high prime")}
 BARE = ' class="bare"'  # brackets around it were left out
 THIN = '<mspace width="0.17em"/>'
-RUN = r"(?:[A-Za-z0-9½\u0370-\u03ff][\u0300-\u036f]*)+(?:-[A-Z]+)*"
+RUN = r"(?:[A-Za-z0-9½∞\u0370-\u03ff][\u0300-\u036f]*)+(?:-[A-Z]+)*"
+ROUND = r"\((?:[^()]|\([^()]*\))*\)"
 GROUP = r"\{(?:[^{}]|\{[^{}]*\})*\}"
 TOKEN = re.compile(rf"""(?P<text>e\.g\.|i\.e\.|et\ al\.|->|\d-D\b|'s\b)
-    |_(?P<sub>{GROUP}|[+−±]|{RUN}'*)|\^(?P<sup>{GROUP}|\((?:[^()]|\([^()]*\))*\)|[−-]?{RUN})
+    |_(?P<sub>{GROUP}|{ROUND}|[+−±]|{RUN}'*)|\^(?P<sup>{GROUP}|{ROUND}|[−-]?{RUN})
     |(?P<low>[₀-₉₊₋]+)|(?P<high>[⁰¹²³⁴-⁹⁺⁻ᵀᵏⁿ]+)|(?P<prime>'+)|(?P<number>\d*\.?\d+)
-    |(?P<word>[A-Za-z]-[a-z]{{3,}}|[A-Za-z]{{3,}}\d+|[A-Za-zÀ-ÿ]{{2,}}(?![\u0300-\u036f])(?:['’-][A-Za-zÀ-ÿ]+)*)
+    |(?P<word>[A-Za-z]-[a-z]{{2,}}|[A-Za-z]{{3,}}\d+|[A-Za-zÀ-ÿ]{{2,}}(?![\u0300-\u036f])(?:['’-][A-Za-zÀ-ÿ]+)*)
     |(?P<letter>[^\W\d_][\u0300-\u036f]*|[∇∂…∞½¼⅛∑∫√\#])|(?P<op>=:|[^\s\w]|_)""", re.VERBOSE)
 Token = namedtuple("Token", "kind text space")  # space: whether one stands before it
 Item = namedtuple("Item", "kind html token bare")  # bare: the same without its outer brackets
@@ -39,11 +41,12 @@ Item = namedtuple("Item", "kind html token bare")  # bare: the same without its 
 
 def tokens(text, opaque):
     """The tokens of a text, one opaque where that pattern matches."""
-    out, at = [], 0
-    for m in re.finditer(rf"(?P<opaque>{opaque})|{TOKEN.pattern}", unicodedata.normalize("NFC", text), re.VERBOSE):
+    out, at, text = [], 0, unicodedata.normalize("NFC", text)
+    for m in re.finditer(rf"(?P<opaque>{opaque})|{TOKEN.pattern}", text, re.VERBOSE):
         kind = m.lastgroup
-        if kind == "word" and len(m[0]) == 2 and m[0] not in SHORT_WORDS | FUNCTIONS:
-            kind = "pair"
+        if kind == "word" and m[0] not in SHORT_WORDS | FUNCTIONS and (
+                len(m[0]) == 2 or (len(m[0]) < 5 and text[m.end():m.end() + 1] == "ᵀ")):
+            kind = "pair"  # a product of letters
         out.append(Token(kind, m[kind] if kind in ("sub", "sup") else m[0].replace("~", "∼"), m.start() > at))
         at = m.end()
     return out
@@ -55,12 +58,13 @@ def is_text(line, i, prose):
     before, after = (line[j] if 0 <= j < len(line) else Token("op", ".", False) for j in (i - 1, i + 1))
     language, signs = ("word", "opaque", "text"), OPERATORS | BARS | {"/"}
     if prose and (token.text in NAMES or (token.kind == "pair" and token.text not in TWO_LETTERS)):  # beside a sign
-        return not (before.text in signs or after.text in signs or after.kind in ("high", "low", "sub", "sup")
+        return not (before.text in signs or after.text in signs or after.kind in SCRIPTS
                     or (not token.space and before.kind not in (*language, "op")))
     if (token.text == "a" or (token.text == "A" and before.text in ".:")) and after.space:  # the article
         word = after.kind in language
         return after.text not in AFTER_A_LETTER if word else prose and after.kind in ("letter", "pair")
-    return (token.kind in language and token.text not in FUNCTIONS | NAMES) or token.text in TEXT
+    scripted = after.kind in ("high", "sup") and not after.space
+    return (token.kind in language and token.text not in FUNCTIONS | NAMES and not scripted) or token.text in TEXT
 
 
 def brackets(line, text):
@@ -117,7 +121,7 @@ def letter(text, name=False):
 
 def script(kind, text):
     """What is raised or lowered, one element; in braces or brackets a row of its own."""
-    inner = text[1:-1] if text[0] in OPEN and text[-1] == OPEN[text[0]] else text
+    inner = text[1:-1] if text[0] == "{" or (text[0] == "(" and kind == "sup") else text
     if text == "ᵀ":
         return '<mi mathvariant="normal">T</mi>'
     if re.fullmatch(r"[A-Z]{2,}(-[A-Z]+)*|[A-Za-z]{3,}", inner):
@@ -125,15 +129,14 @@ def script(kind, text):
     if kind in ("high", "low"):
         inner = unicodedata.normalize("NFKC", text)
     row = items(parsed(inner), True)
-    if len(row) == 1 and text[0] != "(":
-        return row[0].html
-    return f"<mrow{BARE if text[0] == '(' else ''}>{grouped(row)}</mrow>"
+    bare = BARE * (text != inner and text[0] == "(")
+    return row[0].html if len(row) == 1 and not bare else f"<mrow{bare}>{grouped(row)}</mrow>"
 
 
 def scripts(base, line, below):
     """A factor with its indices, primes and exponents; those of a sum stand below and above."""
     low, high = [], []
-    while line and line[0].kind in ("sub", "low", "prime", "sup", "high"):
+    while line and line[0].kind in SCRIPTS:
         kind, text, _ = line.popleft()
         (low if kind in ("sub", "low") else high).append(
             f"<mo>{'′' * len(text)}</mo>" if kind == "prime" else script(kind, text))
@@ -187,11 +190,10 @@ def items(line, small):
         if token.text == "Σ" and is_sum(line):
             line[0] = token = token._replace(text="∑")
         bar = token.text in BARS and (len(line) < 2 or line[1].kind != "sub")
-        if (token.kind == "op" and (token.text != "|" or bar)) or token.text == "/":
-            line.popleft()
-            out.append(sign(token, out, small))
-        elif token.kind in ("sub", "sup", "low", "high", "prime"):
+        if token.kind in SCRIPTS or token.text in ("^", "_"):
             raise ValueError(f"nothing to put {token.text} on")
+        if (token.kind == "op" and (token.text != "|" or bar)) or token.text == "/":
+            out.append(sign(line.popleft(), out, small))
         else:
             out.append(factor(line, small))
     return out
@@ -257,8 +259,9 @@ def reach(row, i):
     while end < len(row) and row[end].kind == "atom" and (
             loose or not row[end].token.space or row[end - 1].token.text in FUNCTIONS):
         end += 1
-    differential = 0 < start < i < end - 1 and row[start - 1].token.text == row[i + 1].token.text[:1] == "d"  # d KL/dσ²
-    return start - differential, end
+    first = row[start - 1].token.text if 0 < start < i < end - 1 else ""
+    same = first in FUNCTIONS | {"d"} and row[i + 1].token.text.startswith(first)  # d KL/dσ², Var a/Var b
+    return start - same, end
 
 
 def grouped(row):
