@@ -52,22 +52,35 @@ def special(labels, addresses, text):
 
 
 def collect(chapters, records, root, mark):
-    """Label -> {"computed", "proved", "shown": HTML of each line, test or figure}."""
+    """Label -> {"defined", "computed", "proved", "shown": HTML of each line, test or figure}."""
     evidence = defaultdict(lambda: defaultdict(list))
-    for c in chapters:
-        for label, row in c.computes:
-            code = escape(re.split(r"\s+#", c.lines[row - 1].strip())[0])
-            evidence[label]["computed"].append(f'<a href="#{c.name}-{row}">{c.name}.py, {row}</a> <code>{code}</code>')
-    for file, line, name, doc in tests(root):
-        sentence = mark(SENTENCE.split(re.sub(rf"^(?:{PROVED.pattern} *)+", "", doc))[0])
-        link = f'<a href="../tests/{file}#L{line}"><code>{file}::{name}</code></a>'
-        for label in dict.fromkeys(PROVED.findall(doc)):
-            evidence[label]["proved"].append(f"{sentence} {link}")
+    for label, kind, text in [*lines_of(chapters), *tests_of(root, mark)]:
+        evidence[label][kind].append(text)
     for name, record in records.items():
+        title = mark(record["caption"].partition("\n")[0])
         for label in cited(record["caption"]):
-            title = mark(record["caption"].partition("\n")[0])
             evidence[label]["shown"].append(f'<a href="#figure-{name}">figure</a> {title}')
     return evidence
+
+
+def lines_of(chapters):
+    """Where labels are defined, and the lines of code that compute them."""
+    for c in chapters:
+        file = f"{PACKAGE}/{c.name}.py"
+        for label, row in c.defines:
+            yield label, "defined", f'<a href="../{file}#L{row}">{file}, {row}</a>'
+        for label, row in c.computes:
+            code = escape(re.split(r"\s+#", c.lines[row - 1].strip())[0])
+            yield label, "computed", f'<a href="#{c.name}-{row}">{c.name}.py, {row}</a> <code>{code}</code>'
+
+
+def tests_of(root, mark):
+    """The tests that prove labels, each with its first sentence."""
+    for file, line, name, doc in tests(root):
+        sentence = mark(SENTENCE.split(re.sub(rf"^(?:{PROVED.pattern} *)+", "", doc))[0])
+        for label in dict.fromkeys(PROVED.findall(doc)):
+            link = f'<a href="../tests/{file}#L{line}"><code>{file}::{name}</code></a>'
+            yield label, "proved", f"{sentence} {link}"
 
 
 def cells(line):

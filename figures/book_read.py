@@ -51,10 +51,12 @@ def chapter(path):
     name, _, lead = " ".join(title.split()).partition(": ")
     c = SimpleNamespace(name=path.stem, title=name.rstrip("."), lead=lead[:1].upper() + lead[1:], body=body,
                         blocks=blocks(body), lines=lines, rows=colours(text))
-    c.labels = {m[1]: m[2].strip() for m in map(DEFINITION.match, body.splitlines()) if m}
+    end = tree.body[0].end_lineno if doc else 0
+    c.defines = [(m[1], row) for row, m in enumerate(map(DEFINITION.match, lines[:end]), 1) if m]
+    c.labels = [label for label, _ in c.defines]
     c.computes = [(label, row) for row in sorted(c.rows) for left, right, kind in c.rows[row] if kind == "c"
                   for label in cited(lines[row - 1][left:right])]
-    c.chunks = chunks(c, tree.body[bool(doc):], tree.body[0].end_lineno if doc else 0)
+    c.chunks = chunks(c, tree.body[bool(doc):], end)
     return c
 
 
