@@ -63,17 +63,21 @@ def linear(node, script="{}", line="{}/{}", root="√{}"):
 
 
 def symbols(text):
-    """The symbols of a source in order, without spaces and marks of scripts and code; primes after an index."""
-    text = re.sub(r"('+)(_(?:\{[^{}]*\}|[A-Za-z0-9]+))", r"\2\1", text)
-    text = "".join(ACCENTS.get(c, c) for c in unicodedata.normalize("NFD", text))
+    """The symbols of a source in order, without spaces and marks of scripts and code; an index before an exponent."""
+    text = "".join(ACCENTS.get(c, c) for c in unicodedata.normalize("NFD", ordered(text)))
     text = "".join(c if c in "½¼⅛…¯˜ˆ˙¨" else unicodedata.normalize("NFKC", c) for c in text)
-    return re.sub(r"[\s_^{}`*\u2060]", "", text.translate(str.maketrans("Σ~'", "∑∼′")))
+    return re.sub(r"[\s_^{}`*]", "", text.translate(str.maketrans("Σ~'", "∑∼′")))
+
+
+def ordered(text):
+    """φ'_1 as φ_1', S⁻¹_ij as S_ij⁻¹: as they are drawn."""
+    return re.sub(r"(['⁰¹²³⁴-⁹⁺⁻ᵀᵏⁿ]+)(_(?:\{[^{}]*\}|[A-Za-z0-9]+))", r"\2\1", text)
 
 
 def scripts(text):
     """The symbols with ↕ before each index and exponent, without primes."""
-    text = re.sub("[⁰¹²³⁴-⁹⁺⁻ᵀᵏⁿ]+|[₀-₉₊₋]+", r"↕\g<0>", text)
-    return symbols(re.sub("′|'", "", re.sub(r"(?<=[\w)\]}‖|∑∫∇∂'½\u0300-\u036f])[_^](?=[\w{(+−±½])", "↕", text)))
+    text = re.sub("[⁰¹²³⁴-⁹⁺⁻ᵀᵏⁿ]+|[₀-₉₊₋]+", r"↕\g<0>", ordered(text))
+    return symbols(re.sub("′|'", "", re.sub(r"(?<=[\w)\]}‖|∑∫∇∂'½\u0300-\u036f])[_^](?=[\w{(+−±½∞])", "↕", text)))
 
 
 def texts():
@@ -247,7 +251,8 @@ def test_every_source_of_a_chapter_or_a_figure_has_its_address():
     for text in [*map(docstring, MODULES), *(record["caption"] for record in records().values())]:
         for part in re.findall(r"Sources?:(.*?)(?=\nSettings|\n\n|\Z)", text, re.DOTALL):
             author = r"[A-ZÀ-Þ][\w-]+"
-            for name in re.findall(rf"{author}(?: & {author}| et al\.)? (?:19|20)\d\d", " ".join(part.split())):
+            named = rf"(?:{author}, )*{author}(?: & {author}| et al\.)? (?:19|20)\d\d"
+            for name in re.findall(named, " ".join(part.split())):
                 assert name in known, name
 
 
