@@ -130,7 +130,7 @@ def kernel_score(x, data, h):
         w -= w.max(axis=1, keepdims=True)
         sums = np.exp(w, out=w) @ ones                                       # (B,d+1) Σ w_i x_i and Σ w_i
         return (sums[:, :-1] / sums[:, -1:] - x) / h**2
-    return np.concatenate([block(x[i:i + 64]) for i in range(0, len(x), 64)])
+    return np.concatenate([block(x[i:i + 128]) for i in range(0, len(x), 128)])
 
 
 DIRECTIONS = np.stack([f(np.pi * np.arange(8) / 8) for f in (np.cos, np.sin)], axis=1)  # (8,2)

@@ -262,8 +262,8 @@ def draw(m):
 
 def claims(m):
     """Bounds of distances: the largest of real samples, and four deviations of the logarithm below their mean: less
-    would be copies. Of precisions: the binomial law, with five. Of strays: as many at four deviations as real data have at three,
-    or real data blurred by a twentieth of a square: what the picture can hardly show."""
+    would be copies. Of precisions: the binomial law, with five. Of strays: as many at four deviations as real data
+    have at three, or real data blurred by a twentieth of a square: what the picture can hardly show."""
     least = np.exp(np.log(m.real).mean() - 4 * np.log(m.real).std())
     like = lambda text, ratio, real=m.real: c.claim(text, ratio, least, real.max())
     share = lambda text, pair: c.like_real(text, *pair, 1000, 8000)

@@ -104,7 +104,9 @@ def judge(samples, train, labels, held_labels, rng):
         agreement={name: np.mean(classes[name] == second(x)) for name, x in samples.items()},
         accuracy=[np.mean(classes["held out"] == held_labels), np.mean(second(held) == held_labels)],
         energy={name: sm.energy_distance(x, held) / floor for name, x in samples.items() if name != "held out"},
-        recall=np.median(nearest(held, generated)[1]))
+        recall=np.median(nearest(held, generated)[1]),
+        precision={name: sm.precision_recall(x, held)[0] for name, x in samples.items() if name != "held out"},
+        of_real=np.mean([sm.precision_recall(rng.permutation(train)[:n], held)[0] for _ in range(3)]))
 
 
 def show(ax, pictures, title, columns=10):
@@ -159,8 +161,15 @@ def claims(m):
                 np.median(m.distances["network"]), low, high),
         c.claim("held out: median distance to the nearest of 1,400 samples of the network; the same bounds",
                 m.recall, low, high),
+        c.claim("network: precision; above half-way from the Gaussian fit to training images",
+                m.precision["network"], (m.precision["Gaussian fit"] + m.of_real) / 2,
+                m.of_real + 5 * (m.of_real * (1 - m.of_real) * (1 + 1 / 3) / len(m.samples["held out"]))**0.5),
         c.claim("exact minimiser: share of samples that are training images, grey by grey",
                 np.mean(m.distances["exact minimiser"] == 0), 1, 1),
+        c.claim("Gaussian fit: energy distance to held-out digits, over that of the network", m.energy["Gaussian fit"]
+                / m.energy["network"], 1),
+        *[c.measured(f"{name}: precision", share) for name, share in m.precision.items() if name != "network"],
+        c.measured("training images: precision", m.of_real),
         c.measured("network: the same share", np.mean(m.distances["network"] == 0)),
         c.measured("network: median distance to the nearest training image over that of real digits",
                    np.median(m.distances["network"]) / median),
