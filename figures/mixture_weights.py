@@ -132,7 +132,8 @@ def claims(m):
     less overlap."""
     fisher, kl = m.divergences
     limit, alone = 0.5 * np.pi**0.5 * np.exp(-25), 0.8 * np.log(0.8 / 0.5) + 0.2 * np.log(0.2 / 0.5)
-    table = [c.claim("Fisher divergence (ESM.1) of weights 0.8, 0.2 from ½, ½, by quadrature", fisher, 0.98 * limit, limit),
+    table = [c.claim("Fisher divergence (ESM.1) of weights 0.8, 0.2 from ½, ½, by quadrature", fisher, 0.98 * limit,
+                     limit),
              c.claim("Kullback–Leibler divergence of the same, by quadrature", kl, alone - 1e-6, alone + 1e-6)]
     for name, exact in m.exact.items():
         share, five = exact[-1], 5 * binomial_deviation(exact[-1], m.n)
