@@ -156,7 +156,7 @@ def against_real(real, rng, clouds=1):
     fixed = real(rng, 10_000)
     scaled = lambda cloud: energy_distance(cloud, fixed) / (1 / len(cloud) + 1 / len(fixed))
     floor = np.array([scaled(real(rng, 500)) for _ in range(200)])
-    return (lambda x: np.mean([scaled(cloud) for cloud in np.array_split(x, clouds)]) / floor.mean(),
+    return (lambda x, clouds=clouds: np.mean([scaled(cloud) for cloud in np.array_split(x, clouds)]) / floor.mean(),
             rng.choice(floor, (1000, clouds)).mean(axis=1) / floor.mean())
 
 
