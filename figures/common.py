@@ -94,16 +94,14 @@ sliced_vr = lambda score, x, rng: sm.sliced_vr_loss(score, x, signs(rng, x))
 
 
 def ncsn(levels):
-    """The NCSN loss of each point under z and under −z, whose pulls at random cancel, at one of levels(rng, n) (n,)."""
-    def loss(score, x, rng):
-        z, sigma = normal(rng, x), levels(rng, len(x))
-        return sm.ncsn_loss(score, np.concatenate([x, x]), np.concatenate([z, -z]), np.concatenate([sigma, sigma]))
-    return loss
+    """The NCSN loss of each point under z and −z, at one of levels(rng, n) (n,)."""
+    return lambda score, x, rng: sm.ncsn_vr_loss(score, x, normal(rng, x), levels(rng, len(x)))
 
 
-def stratified(low, high):
-    """For ncsn: levels with log σ uniform over the range, one in each of n equal parts of it."""
-    return lambda rng, n: low * (high / low)**((np.arange(n) + rng.random(n)) / n)
+def mostly_between(low, high, least, largest):
+    """For ncsn: three quarters of the levels from low to high, where they decide what is data, a quarter over all."""
+    return lambda rng, n: np.concatenate([sm.stratified_sigmas(rng, largest, least, n // 4),
+                                          sm.stratified_sigmas(rng, high, low, n - n // 4)])
 
 
 def relu_energy(params):
@@ -124,11 +122,50 @@ def error(score, target, x):
 
 def kernel_score(x, data, h):
     """kde_score by matrix products, whose cancellation is harmless for data of size 1 about 0."""
+    ones = np.hstack([data, np.ones_like(data[:, :1])])                      # (n,d+1)
+    lines = np.vstack([data.T, -0.5 * np.sum(data**2, axis=1)]) / h**2       # (d+1,n)
+
     def block(x):
-        a = (x @ data.T - 0.5 * np.sum(data**2, axis=1)) / h**2              # (B,n) and a constant of the row
-        w = np.exp(a - a.max(axis=1, keepdims=True))
-        return (w @ data / w.sum(axis=1, keepdims=True) - x) / h**2
-    return np.concatenate([block(x[i:i + 256]) for i in range(0, len(x), 256)])
+        w = np.hstack([x, np.ones_like(x[:, :1])]) @ lines                   # (B,n) −‖x − x_i‖²/2h² and ‖x‖²/2h²
+        w -= w.max(axis=1, keepdims=True)
+        sums = np.exp(w, out=w) @ ones                                       # (B,d+1) Σ w_i x_i and Σ w_i
+        return (sums[:, :-1] / sums[:, -1:] - x) / h**2
+    return np.concatenate([block(x[i:i + 128]) for i in range(0, len(x), 128)])
+
+
+DIRECTIONS = np.stack([f(np.pi * np.arange(8) / 8) for f in (np.cos, np.sin)], axis=1)  # (8,2)
+
+
+def energy_distance(a, b):
+    """The energy distance (MET.2) between a (n,2) and b (m,2), in a time of order (n + m) log(n + m).
+
+    By (MET.5), with c_2 = 2/π and 8 directions for all of them, which err by less than 1 %."""
+    y = (DIRECTIONS @ np.vstack([a, b]).T).astype(np.float32)                # (8,n+m)
+    order = np.argsort(y, axis=1)
+    w = np.repeat([1 / len(a), -1 / len(b)], [len(a), len(b)])[order]        # (8,n+m)
+    steps = np.diff(np.take_along_axis(y, order, axis=1), axis=1)            # (8,n+m−1)
+    return np.pi * np.mean(np.sum(np.cumsum(w, axis=1)[:, :-1]**2 * steps, axis=1))  # ()
+
+
+def against_real(real, rng, clouds=1):
+    """distance(x): the mean energy distance to 10,000 real points of x (n,2), cut into so many clouds, over what it
+    is on average for an x that is real; and that ratio of 1,000 real x, whose clouds are drawn from 200.
+
+    That average is (1/n + 1/m) E‖a − a'‖ (MET.2) for clouds of n, and with it the law of the ratio is all but free
+    of n: real clouds of 500 serve for all."""
+    fixed = real(rng, 10_000)
+    scaled = lambda cloud: energy_distance(cloud, fixed) / (1 / len(cloud) + 1 / len(fixed))
+    floor = np.array([scaled(real(rng, 500)) for _ in range(200)])
+    return (lambda x, clouds=clouds: np.mean([scaled(cloud) for cloud in np.array_split(x, clouds)]) / floor.mean(),
+            rng.choice(floor, (1000, clouds)).mean(axis=1) / floor.mean())
+
+
+def like_real(text, share, real, n, m):
+    """Claim a share of n samples to be that of real ones, where m real points had the share real: both are binomial
+    counts, and the bounds are five deviations of their difference. One of m more or less keeps that from 0."""
+    p = min(max(real, 1 / m), 1 - 1 / m)
+    five = 5 * (p * (1 - p) * (1 / n + 1 / m))**0.5
+    return claim(text, share, real - five, real + five)
 
 
 def canvas(rows, columns, height, **options):

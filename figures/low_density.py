@@ -8,8 +8,8 @@ astray, which is why annealing starts from noisy data, which fill the space. Arr
 
 Source: Song & Ermon 2019, figure 2.
 Settings: weights 0.8 and 0.2, means ±(5, 5), identity covariance, box [−8, 8]²; 2-128-128-2 network, SiLU
-where the paper has softplus; SSM-VR with one Rademacher probe; 200,000 points, 10,000 Adam steps of
-128, rate 0.001.
+where the paper has softplus; SSM-VR with one Rademacher probe; 200,000 points, 4,000 Adam steps of
+128, rate 0.003.
 """
 
 from functools import partial
@@ -28,7 +28,8 @@ MODES, BOX = sm.GaussianMixture([0.8, 0.2], [[5, 5], [-5, -5]], [np.eye(2)] * 2)
 def measure(stream, budget, progress):
     rng = stream()
     params, data = c.init(rng, 2, 128, 128, 2), MODES.sample(rng, c.scaled(200_000, budget))
-    score = c.train(c.sliced_vr, sm.MLP, params, data, rng, budget, progress, steps=10_000, batch_size=128)
+    score = c.train(c.sliced_vr, sm.MLP, params, data, rng, budget, progress, steps=4_000, batch_size=128,
+                    learning_rate=3e-3)
     fresh = MODES.sample(rng, 20_000)
     levels = np.quantile(MODES.log_density(fresh), [0.001, 0.05, 0.5])       # outer, middle, inner contour
     return SimpleNamespace(score=score, fresh=fresh, levels=levels)
@@ -57,7 +58,8 @@ def draw(m):
 
 def claims(m):
     """Bounds: SSM-VR is held to 0.5 % at batches of 256 (objectives_compared); half the batch, twice the variance.
-    And an order of magnitude: well beyond the growth of the score itself, the number after."""
+    And an order of magnitude: well beyond the growth of the score itself, the number after. Outside, an order of
+    magnitude above the first bound, and yet better than no score."""
     box = c.grid(BOX, 161)
     density = MODES.log_density(box)
     outside, inside = box[density < m.levels[0]], box[density > m.levels[1]]
@@ -67,6 +69,6 @@ def claims(m):
         c.claim("mean error in the box outside the 99.9 % contour, over that inside the 95 % contour",
                 ratio(m.score), 10),
         c.measured("the same ratio of the true score's own size", ratio(np.zeros_like)),
-        c.measured("relative error in the box outside the 99.9 % contour",
-                   sm.relative_error(m.score, MODES.score, outside)),
+        c.claim("relative error in the box outside the 99.9 % contour; s = 0 has 1",
+                sm.relative_error(m.score, MODES.score, outside), 0.1, 1),
     ]
