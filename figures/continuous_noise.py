@@ -128,7 +128,8 @@ SAMPLERS = {
 }
 
 
-STYLES = [(c.RED, "o"), (c.PURPLE, "D"), (c.ORANGE, "^"), (c.DARK, "v"), ("#8C6D31", "s"), (c.GREEN, "P"), (c.BLUE, "X")]
+STYLES = [(c.RED, "o"), (c.PURPLE, "D"), (c.ORANGE, "^"), (c.DARK, "v"), ("#8C6D31", "s"), (c.GREEN, "P"),
+          (c.BLUE, "X")]
 SHOWN = {"flow, DPM-Solver": c.BLUE, "Euler–Maruyama": c.DARK, "annealed Langevin": c.RED}
 CLAIMED = {"flow, DPM-Solver": 20, "flow, Euler": 50, "flow, Heun": 50, "Euler–Maruyama": 100, "ancestral": 100}
 
