@@ -13,15 +13,16 @@ probability of each value in a cell around it, from which rounding, rounded=True
 
 Each column then gets mean 0 and deviation 1 (MIX.8), or, with one_scale=True, where columns share a unit as pixels do,
 one scale for all: a pixel that hardly varies should not count like the others. Where a column has heavy tails,
-E u⁴ > 6 (3 for a Gaussian, 6 for a Laplace law), a few rows hold its spread and squeeze the rest. It goes to the
-quantiles of a Gaussian, rank by rank, and back by the straight lines between its rows, never beyond the last:
+E u⁴ > 6 (3 for a Gaussian, 6 for a Laplace law), a few rows hold its spread and squeeze the rest. It goes, rank by
+rank, to n standard normal draws, and back by the straight lines between its rows, never beyond the last. So does one of
+few values, q > ½ deviation, as the steps between its cells would be blurred and rare values become frequent:
 
-    (REC.2)  u_(i) = Φ⁻¹((i − ½)/n),   u_(i) of x_(i), the i-th smallest
+    (REC.2)  u_(i) = z_(i),   of x_(i) and of z the i-th smallest, equals in random order
 
 Levels. σ_1 is the largest distance between rows (NCSN.6). Noise is about σ√d long; where that is far less than the
 distance to the nearest other row, the best denoiser (ESM.4) returns one row, and copying is all there is to learn:
 
-    (REC.3)  σ_L = .3 median_i min_{j≠i} ‖u_i − u_j‖/√d,   within [.02, .1];   tweedie takes that noise out at the end
+    (REC.3)  σ_L = .3 median_i min_{j≠i} ‖u_i − u_j‖/√d,   within [.02, .15];   tweedie takes that noise out at the end
 
 In training log σ is uniform (NCSN.10). The ratio of levels is for sampling alone: (NCSN.7) says γ = 1/(1 − 3/√(2d)),
 from its second Φ at 0, which has no solution for d ≤ 4 and allows more than 1.15 up to d = 264. Here 1.15 is the most:
@@ -57,8 +58,6 @@ Sources: Uria et al. 2013 (REC.1); Karras et al. 2022 (REC.4); Song & Ermon 2020
 
 import math
 import numbers
-from functools import cache
-from statistics import NormalDist
 from warnings import warn
 
 import numpy as np
@@ -76,15 +75,18 @@ from .train import fit, last_best, until_it_rises
 def table(data):
     """data, an array or a DataFrame, as floats (n,d), and the names of its columns."""
     rows = np.ma.asarray(data.to_numpy() if hasattr(data, "to_numpy") else data)
-    if rows.ndim != 2 or len(rows) < 10 or (rows == rows[0]).all():
-        raise ValueError(f"data has shape {rows.shape}; want (n, d), 10 rows or more, not all equal")
+    if rows.ndim != 2 or len(rows) < 10:
+        raise ValueError(f"data has shape {rows.shape}; want (n, d), 10 rows or more")
     names = list(getattr(data, "columns", range(rows.shape[1])))
     if rows.dtype.kind not in "biuf" or np.ma.is_masked(rows) or not np.isfinite(rows).all():
         for name, column in zip(names, np.where(np.ma.getmaskarray(rows), None, np.asarray(rows, object)).T):
             for i, entry in enumerate(column):
                 if not isinstance(entry, numbers.Real) or not math.isfinite(entry):
                     raise ValueError(f"data holds {entry!r} in column {name!r}, row {i}; want finite numbers")
-    return np.array(rows, float), names
+    rows = np.array(rows, float)
+    if (rows == rows[0]).all():
+        raise ValueError("data is one row again and again; want a column that varies")
+    return rows, names
 
 
 def spacing(column, distinct):
@@ -98,21 +100,15 @@ def spacing(column, distinct):
     return q, lambda x: values[0] + q * np.rint((x - values[0]) / q)
 
 
-@cache
-def normal_scores(n):
-    """Φ⁻¹((i − ½)/n) for i = 1 … n, (n,)."""
-    return np.array([NormalDist().inv_cdf((i + 0.5) / n) for i in range(n)])
-
-
 def code(column, rng, distinct, unit, rounded):
     """u (n,) for a column (n,); whether it was dequantised; the way back. unit: the scale, None for its own."""
     q, nearest = spacing(column, distinct)
     x = column + q * (rng.random(len(column)) - 0.5)                         # (n,)  (REC.1)
     shift, scale = x.mean(), unit or x.std()
     u, back = (x - shift) / scale, lambda u: shift + scale * u               # (n,)  (MIX.8)
-    if unit is None and np.mean(u**4) > 6:
-        scores, quantiles = normal_scores(len(x)), np.sort(x)                # (n,) (n,)
-        u, back = np.interp(x, quantiles, scores), lambda u: np.interp(u, scores, quantiles)  # (REC.2)
+    if unit is None and (q > 0.5 * scale or np.mean(u**4) > 6):
+        order, z = np.lexsort((rng.random(len(x)), x)), np.sort(rng.standard_normal(len(x)))  # (n,) (n,)
+        u[order], back = z, lambda u: np.interp(u, z, x[order])              # (n,)  (REC.2)
     return u, q > 0, lambda u: nearest(back(u)) if rounded else back(u)
 
 
@@ -129,7 +125,7 @@ def levels(u, sigma_min):
     u, d = np.unique(u, axis=0), u.shape[1]
     few = u[::1 + len(u) // 500]                                             # (500,d) at most
     near = np.median(neighbour_distance(few, u, 2))                          # the nearest is the row itself
-    sigma_min = sigma_min or float(np.clip(0.3 * near / d**0.5, 0.02, 0.1))  # (REC.3)
+    sigma_min = sigma_min or float(np.clip(0.3 * near / d**0.5, 0.02, 0.15))  # (REC.3)
     sigma_max = distances(few, few).max()                                    # (NCSN.6)
     ratio = min(1.15, 1 / (1 - 3 / (2 * d)**0.5)) if d > 4 else 1.15         # (NCSN.7)
     return geometric_sigmas(sigma_max, sigma_min, 2 + int(math.log(sigma_max / sigma_min) / math.log(ratio)))
@@ -191,7 +187,7 @@ def warn_of_tails(x, names, distinct):
     for name, column in zip(names, x.T):
         parts = np.sort((column - np.median(column))**2)                     # (n,)
         few, all_of_it = parts[-1 - len(x) // 50:].sum(), parts.sum()
-        if few > 0.6 * all_of_it > 0 and 2 * len(np.unique(column)) > distinct:
+        if len(x) >= 50 and few > 0.6 * all_of_it > 0 and 2 * len(np.unique(column)) > distinct:
             warn(f"column {name!r}: a fiftieth of the rows holds {few / all_of_it:.0%} of its spread, which may have "
                  "no limit; samples do not go beyond its extremes", stacklevel=3)
 

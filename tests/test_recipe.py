@@ -46,14 +46,21 @@ def test_columns_with_a_density_are_left_alone():
     assert np.max(np.abs(u - (x - x.mean()) / 4)) < 1e-14 and np.max(np.abs(back(u) - x)) < 1e-14
 
 
-def test_heavy_tails_go_to_normal_scores_and_back():
-    """(REC.2) Φ of u is (rank − ½)/n, by the error function; rows come back exactly, what is between them between, and
-    nothing beyond the last; tails as light as the limit, a fourth moment of 6, stay as they are."""
+def test_heavy_tails_go_to_normal_draws_and_back():
+    """(REC.2) u is in the order of x, and its distribution function, against Φ by the error function, within the bound
+    that a sample of 401 keeps in all but 3 of 10⁵ cases (Dvoretzky, Kiefer, Wolfowitz); rows come back exactly, what is
+    between them between, and nothing beyond the last; equals are in random order; tails at the limit stay."""
     x = np.tan(np.pi * (np.random.default_rng(2).random(401) - 0.5))         # Cauchy
     u, _, back = coded(x)
+    assert np.array_equal(np.argsort(u), np.argsort(x))
     ranks = np.argsort(np.argsort(x)) + 1
-    assert max(abs(0.5 * (1 + erf(a / sqrt(2))) - (r - 0.5) / 401) for a, r in zip(u, ranks)) < 1e-12
+    bound = sqrt(log(2 / 3e-5) / 802) + 1 / 401
+    assert max(abs(0.5 * (1 + erf(a / sqrt(2))) - r / 401) for a, r in zip(u, ranks)) < bound
+    spike = coded(np.concatenate([np.zeros(900), np.random.default_rng(3).random(20) + 5 * np.arange(20)]))[0][:900]
+    assert abs(np.corrcoef(np.arange(900), spike)[0, 1]) < 5 / 30
     assert np.max(np.abs(back(u) / x - 1)) < 1e-9
+    for few, heavy in (([0, 1], True), (np.arange(20), False)):              # q/deviation 2 and .17; E u⁴ of N is 3
+        assert (abs(np.mean(coded(np.resize(few, 6000))[0]**4) - 3) < 0.6) == heavy
     middle = back((np.sort(u)[1:] + np.sort(u)[:-1]) / 2)
     assert np.max(np.abs(middle - (np.sort(x)[1:] + np.sort(x)[:-1]) / 2)) < 1e-9 * np.abs(x).max()
     assert np.array_equal(back(np.array([-9.0, 9.0])), [x.min(), x.max()])
@@ -65,14 +72,14 @@ def test_heavy_tails_go_to_normal_scores_and_back():
 
 def test_levels_come_from_the_distances_between_rows():
     """(REC.3) (NCSN.6) (NCSN.7) Rows on a square grid of side g: σ_L = .3 g/√2, σ_1 the diagonal, ratios of 1.15 at
-    most; in 338 dimensions those of √(2d) (γ − 1) = 3γ; repeated rows count once; 0.02 and 0.1 are the bounds."""
+    most; in 338 dimensions those of √(2d) (γ − 1) = 3γ; repeated rows count once; .02 and .15 are the bounds."""
     grid = 0.3 * np.stack(np.meshgrid(np.arange(9), np.arange(9)), axis=-1).reshape(-1, 2)
     for rows in (grid, np.repeat(grid, 3, axis=0)):
         sigmas = levels(rows, None)
         assert abs(sigmas[-1] - 0.3 * 0.3 / sqrt(2)) < 1e-12
         assert abs(sigmas[0] - 0.3 * 8 * sqrt(2)) < 1e-12
         assert 1.1 < sigmas[0] / sigmas[1] <= 1.15
-    assert levels(10 * grid, None)[-1] == pytest.approx(0.1)
+    assert levels(10 * grid, None)[-1] == pytest.approx(0.15)
     assert levels(grid / 100, None)[-1] == pytest.approx(0.02)
     assert levels(grid, 0.05)[-1] == pytest.approx(0.05)
     wide = levels(np.random.default_rng(3).standard_normal((60, 338)), None)
@@ -147,10 +154,10 @@ NUMBERS = list(range(10))
     (frame(a=NUMBERS, b=[1, 2, None, *range(7)]), r"data holds None in column 'b', row 2"),
     (np.where(np.eye(12) > 0, np.inf, 1.0), r"data holds inf in column 0, row 0"),
     (numpy.ma.masked_greater(np.arange(20.0).reshape(10, 2), 18), r"data holds None in column 1, row 9"),
-    (np.array([["1"] * 2] * 10), r"want \(n, d\), 10 rows or more, not all equal"),
+    (np.array([["1"] * 2] * 10), r"data holds '1' in column 0, row 0"),
     (np.array([["1", "2"], ["3", "4"]] * 5), r"data holds '1' in column 0, row 0"),
     (np.arange(18.0).reshape(9, 2), r"data has shape \(9, 2\); want \(n, d\), 10 rows or more"),
-    (np.arange(20.0), r"data has shape \(20,\)"), (np.ones((20, 2)), "not all equal"),
+    (np.arange(20.0), r"data has shape \(20,\)"), (np.ones((20, 2)), "one row again and again"),
     (np.arange(20).reshape(10, 2) + 1j, r"data holds .* in column 0, row 0")])
 def test_what_is_no_table_of_numbers_is_refused_by_column_and_row(data, message):
     """Text, missing and infinite values by the column's name and the first row; too few rows by the shape."""
