@@ -62,6 +62,7 @@ from warnings import warn
 
 import numpy as np
 
+from .checks import checked, positive
 from .denoising import tweedie
 from .explicit import explicit_loss
 from .langevin import annealed_langevin
@@ -74,7 +75,10 @@ from .train import fit, last_best, until_it_rises
 
 def table(data):
     """data, an array or a DataFrame, as floats (n,d), and the names of its columns."""
-    rows = np.ma.asarray(data.to_numpy() if hasattr(data, "to_numpy") else data)
+    try:
+        rows = np.ma.asarray(data.to_numpy() if hasattr(data, "to_numpy") else data)
+    except Exception as error:  # ragged lists, tensors that ask for a gradient
+        raise TypeError(f"data is no array and no DataFrame of numbers ({error})") from None
     if rows.ndim != 2 or len(rows) < 10:
         raise ValueError(f"data has shape {rows.shape}; want (n, d), 10 rows or more")
     names = list(getattr(data, "columns", range(rows.shape[1])))
@@ -192,6 +196,12 @@ def warn_of_tails(x, names, distinct):
                  "no limit; samples do not go beyond its extremes", stacklevel=3)
 
 
+def own_or_positive(name, value, x):
+    """value, one number > 0, or None."""
+    return value if value is None else positive(name, value)
+
+
+@checked(data=lambda name, data, x: data, sigma_min=own_or_positive)
 def sampler(data, rng, *, one_scale=False, rounded=False, sigma_min=None, steps=4000, progress=None):
     """draw, report: draw(n, annealed=False) gives n new rows (n,d) like those of data (n,d), an array or a DataFrame.
 
@@ -210,6 +220,7 @@ def sampler(data, rng, *, one_scale=False, rounded=False, sigma_min=None, steps=
     score, curve = train(rows, held, sigmas, rng, steps, progress)
     new = lambda n, annealed: samples(score, np.atleast_2d(np.cov(rows.T)), sigmas, n, rng, annealed)  # (n,d)
 
+    @checked
     def draw(n, annealed=False):
         full = np.tile(x[0], (n, 1))
         full[:, varying] = np.stack([f(column) for f, column in zip(back, new(n, annealed).T)], axis=1)
