@@ -5,11 +5,11 @@ is 150 irises, in cm to one digit: blue on and below the diagonal are the flower
 ones, which keep the two groups, the spreads and the correlations, and are no copies. New digits come from 1,400, with
 one scale for all pixels, rounded back to greys; they are legible, and a little too smooth, as rare strokes are lost. Of
 the moons nearly nothing lies beside the arcs. Below, the loss on the fifth of the rows held out: the table is learned
-in a few hundred steps, and what would follow is learning by heart: training ends, and keeps the point that is marked.
+within a thousand steps; what follows is learning by heart: training ends, and keeps the point that is marked.
 
 Source: Fisher 1936 (iris) and Alpaydin & Kaynak 1998 (digits), both CC BY 4.0; Kynkäänniemi et al. 2019 (precision);
 equations REC.1 to REC.5, FIT.5 and MET.7.
-Settings: those of the recipe, at most 4,000 steps for 10,000 points of two moons, 1,000 for the table, 500 for digits.
+Settings: those of the recipe, at most 4,000 steps for the table and for 10,000 points of two moons, 500 for digits.
 Real against real: 20 times the halves of the table; 16 clouds of moons, each against four more; digits not trained on.
 """
 
@@ -27,7 +27,7 @@ from .digits import show, split
 
 FLOWERS = Path(__file__).parent / "data" / "iris.csv"
 NAMES = ["sepal\nlength", "sepal\nwidth", "petal\nlength", "petal\nwidth"]
-STEPS = {"flowers": 1000, "moons": 4000, "digits": 500}
+STEPS = {"flowers": 4000, "moons": 4000, "digits": 500}
 TITLES = {"flowers": ("150 irises, in cm", c.GREEN), "moons": ("10,000 points, two moons", c.BLUE),
           "digits": ("1,400 digits", c.RED)}
 OFF = 0.4                                                  # four deviations of the moons' noise
