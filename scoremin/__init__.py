@@ -46,6 +46,7 @@ the code means "this line computes equation ISM.4":
     conditional   COND     sample when something is known: learned, or by Bayes; guidance
     train         FIT      Adam and the training loop
     metrics       MET      distances between scores and between samples
+    recipe        REC      own data: all of it in one function, which says how good and when it copies
     backprop      BP       engine room: the MLP's derivatives by hand, what autograd records
 
 Numbers of equations are names and stay: a later one may stand between earlier ones. checks.py, also engine
@@ -65,6 +66,7 @@ from .metrics import (
 )
 from .ncsn import geometric_sigmas, ncsn_loss, ncsn_vr_loss, stratified_sigmas
 from .network import MLP, EnergyMLP, NoiseConditionalMLP, energy_score, init_mlp
+from .recipe import sampler
 from .sde import dpm_solver, log_likelihood, probability_flow, reverse_sde
 from .sliced import finite_difference_loss, probes, sliced_loss, sliced_vr_loss
 from .train import fit

@@ -350,7 +350,8 @@ KINDS = {name: kind for names, kind in {
     "rng": gate("a numpy.random.Generator, as default_rng(0) is", lambda rng: isinstance(rng, np.random.Generator)),
     "kind": gate('"rademacher", "gaussian" or "sphere"', lambda a: isinstance(a, str) and a in PROBES,
                  error=ValueError),
-    "leave_one_out denoise skip": gate("True or False", lambda a: isinstance(a, (int, np.bool_)) and a in (0, 1), bool),
+    "leave_one_out denoise skip one_scale rounded annealed": gate(
+        "True or False", lambda a: isinstance(a, (int, np.bool_)) and a in (0, 1), bool),
     "dtype": gate("numpy.float32 or numpy.float64",
                   lambda a: isinstance(a, (type, np.dtype)) and a in (np.float32, np.float64)),
 }.items() for name in names.split()}

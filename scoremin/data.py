@@ -123,11 +123,12 @@ def standardise(data):
     """u (n,d) of mean 0 and deviation 1 in each column, shift (d,) and scale (d,): data = shift + scale·u.
 
     The score of the data is that of u over scale (MIX.8). Raises ValueError where a column is constant."""
-    shift, scale = (mean(axis=0, dtype=float).astype(data.dtype) for mean in (data.mean, data.std))  # (d,) (d,)
+    shift, scale = data.mean(axis=0, dtype=float), data.std(axis=0, dtype=float)  # (d,) (d,) sums in float64
     constant = (np.ptp(data, axis=0) == 0) | (scale < np.finfo(data.dtype).tiny**0.5)  # (d,) or its squares underflow
     if constant.any():
         raise ValueError(f"data is constant in columns {np.flatnonzero(constant)}; want columns that vary")
-    return (data - shift) / scale, shift, scale                              # (n,d) (d,) (d,)  (MIX.8)
+    u = (data - shift) / scale                                               # (n,d)  (MIX.8)
+    return tuple(a.astype(data.dtype) for a in (u, shift, scale))            # (n,d) (d,) (d,)
 
 
 @checked

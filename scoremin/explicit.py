@@ -35,7 +35,12 @@ is the second factor alone. The density too is overrated at x_j by its own kerne
 
     (ESM.9)  log p_h^{(j)}(x_j) = log Σ_{i≠j} exp(−‖x_j−x_i‖²/2h²) − log(n − 1) − (d/2) log 2πh²
 
-has a mean over j that estimates E_p log p_h: the h of its maximum is a bandwidth chosen by the data.
+has a mean over j that estimates E_p log p_h: the h of its maximum is a bandwidth chosen by the data. Where rows repeat
+there is none: if x_j has m − 1 equals, then as h → 0 they alone are left, and nothing bounds
+
+    (ESM.10) log p_h^{(j)}(x_j) → log (m − 1)/(n − 1) − d log h − (d/2) log 2π → ∞
+
+so add noise as wide as the spacing of rounded values first (REC.1).
 Even so, fitting at the data is an objective of its own,
 
     (ESM.8)  ½ 1/n Σ_j ‖s_θ(x_j) − ∇log p_h(x_j)‖²,   not ½ E_{x~p_h} ‖s_θ(x) − ∇log p_h(x)‖²

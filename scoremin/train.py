@@ -13,7 +13,16 @@ means of the g and g² so far. At the first step each entry of θ moves by −η
 whatever the size of g. The losses of this package are noisy even at the optimum, and the noise in θ
 shrinks with η_k: the schedule ends near zero, at η sin²(π/2n).
 
-Sources: Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2017, eq. 5.
+Few data are learned by heart: the loss on them falls for ever, that on data held out falls and then rises. Training
+ends in time by that loss, measured at steps k some 5 % apart, on an average over about the last eighth of all steps,
+
+    (FIT.5)  θ̄_k = θ̄_{k−1} + min(1, 8/k) (θ_k − θ̄_{k−1}) = Σ_{j≤k} w_j θ_j,   w_j ∝ (j − 1)(j − 2) … (j − 7) for k ≥ 8
+
+in which the noise of single steps cancels: its held-out loss is 3 to 7 % below that of θ_k (measured for recipe).
+Kept is the last average within a thousandth of the least loss, as that much is noise. Twice as many steps, and 200,
+without another end the training.
+
+Sources: Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2017, eq. 5; Polyak & Juditsky 1992 (averaging).
 """
 
 import math
@@ -22,7 +31,7 @@ import numpy as np
 from autograd.core import make_vjp
 
 from .backprop import TRACING, keep_memory
-from .checks import at, checked, demand, finite, floats, start, untraced
+from .checks import at, checked, demand, finite, floats, gate, start, untraced
 
 
 def leaves(params):
@@ -66,13 +75,17 @@ def value_and_gradient(loss, params, x, rng):
     return value, g
 
 
-@checked(data=start)
-def fit(loss, params, data, *, steps, rng, batch_size=256, learning_rate=1e-3, progress=None):
+watcher = gate("a function of step and params", lambda f: f is None or callable(f), lambda f: f or (lambda k, _: None))
+
+
+@checked(data=start, callback=watcher)
+def fit(loss, params, data, *, steps, rng, batch_size=256, learning_rate=1e-3, progress=None, callback=None):
     """Minimise E loss(params, x, rng) over random batches x (batch_size, d) of data (n, d).
 
     Draws with replacement, in the dtype of params. progress, if given, wraps the iterator over steps, as tqdm
-    does, and may end it early. Returns the trained params and the losses, one for each step taken. Raises
-    FloatingPointError when a loss or its gradient is not finite, or is too large to square."""
+    does, and may end it early. callback(k, params), if given, is called after step k = 0, 1, … with the params
+    at work, which move on: copy what you keep. Returns the trained params and the losses, one for each step taken.
+    Raises FloatingPointError when a loss or its gradient is not finite, or is too large to square."""
     theta, params = flat(params)
     data, m_1, m_2, losses = floats("data", data, theta.dtype), np.zeros_like(theta), np.zeros_like(theta), []
     keep_memory()
@@ -85,6 +98,35 @@ def fit(loss, params, data, *, steps, rng, batch_size=256, learning_rate=1e-3, p
         losses.append(value)
         rate, remedy = 0.5 * learning_rate * (1 + math.cos(math.pi * (k - 1) / steps)), slower  # (FIT.4)
         adam_step(theta, g, m_1, m_2, k, rate)
+        callback(k - 1, params)
     if not finite(theta):
         raise FloatingPointError(f"params are not finite after the last step; {slower}")
     return params, np.array(losses)
+
+
+def last_best(curve):
+    """Of {step: value > 0} the last step within a thousandth of the least value."""
+    least = min(curve.values())
+    return max(k for k, value in curve.items() if value <= 1.001 * least)
+
+
+def until_it_rises(params, measure, progress=None):
+    """For fit: a callback and a progress that end training when measure(params), say the loss on data held out, has
+    risen; with them {step: measure}, and the average params of last_best of it. progress is that of fit."""
+    average, at_work = flat(params)                                          # (P,), and as params
+    best, best_params = flat(params)                                         # (P,), and as params
+    curve = {0: measure(at_work)}
+
+    def callback(k, params):
+        average[:] += min(1, 8 / (k + 1)) * (np.concatenate(leaves(params), axis=None) - average)  # (P,)  (FIT.5)
+        if k + 1 >= 1.05 * max(curve) + 5:
+            curve[k + 1] = measure(at_work)
+            if last_best(curve) == k + 1:
+                best[:] = average
+
+    def in_time(steps):
+        for k in (progress or iter)(steps):
+            if k > 2 * last_best(curve) + 200:
+                return
+            yield k
+    return callback, in_time, curve, best_params

@@ -56,13 +56,14 @@ PLAIN = {
     "dtype": np.float64, "kind": "gaussian", "leave_one_out": False, "denoise": True, "skip": False,
     "energy": lambda x: anp.sum(x**4, axis=1), "prior": lambda x: -np.sum(x**2, axis=1), "callback": None,
     "features": lambda x: anp.concatenate([x, x**2], axis=1), "loss": loss, "progress": None, "params": NETWORK,
-    "H": MEANS[:1], "y": np.array([1.0]),
+    "H": MEANS[:1], "y": np.array([1.0]), "one_scale": False, "rounded": True,
 }
 OWN = {
     **each(["annealed_langevin", "reverse_sde", "probability_flow", "dpm_solver", "log_likelihood", "posterior_score"],
            {"score": field}),
     **each(["ncsn_loss", "ncsn_vr_loss"], {"score": field, "sigma": np.array([0.5, 1.0, 2.0, 0.25])}),
     **each(["fisher_divergence", "relative_error"], {"target": MIXTURE.score}),
+    "sampler": {"data": RNG.normal(0, 1, (12, 2)).round(3)},
 }
 METHODS = {
     "GaussianMixture.sample": MIXTURE.sample, "GaussianMixture.log_density": MIXTURE.log_density,
@@ -73,7 +74,14 @@ METHODS = {
     "energy_score(energy)": sm.energy_score(PLAIN["energy"]),
     "linear_score(features)": sm.linear_score(PLAIN["features"], X, 0.5),
 }
-FUNCTIONS = {name: f for name, f in vars(sm).items() if inspect.isfunction(f)} | METHODS
+
+
+def sampler(data, rng, one_scale=False, rounded=True, sigma_min=0.25, steps=2):
+    """Rows from three lines."""
+    return sm.sampler(data, rng, one_scale=one_scale, rounded=rounded, sigma_min=sigma_min, steps=steps)[0](3)
+
+
+FUNCTIONS = {name: f for name, f in vars(sm).items() if inspect.isfunction(f)} | METHODS | {"sampler": sampler}
 
 
 def arguments(name):
@@ -126,7 +134,7 @@ BAD = {
     **each(["sizes", "shape"], [None, 3, "ab", [2, 0], [2, 1.5], [2, None], {}]),
     "rng": [None, 0, np.random, np.random.RandomState(0)], "dtype": [None, int, "f", np.float16, 8],
     "kind": [None, "gauss", 1, ["gaussian"]],
-    **each(["leave_one_out", "denoise", "skip"], [None, "yes", 2, [True]]),
+    **each(["leave_one_out", "denoise", "skip", "one_scale", "rounded"], [None, "yes", 2, [True]]),
     **each(["score", "energy", "prior", "features"], NO_SCORES), "callback": [1.0, "f"], "progress": [1.0, "f"],
     "loss": [*NO_FUNCTIONS, lambda *a: 1.0, lambda *a: None, lambda p, x, rng: p[0][0],
              lambda p, x, rng: anp.sum(p[0][0]) * np.inf],
@@ -134,6 +142,7 @@ BAD = {
 NO_LEVELS = [None, "1", 1j, np.nan, -1.0, 0.0, np.ones(3), np.ones((4, 1)), np.array([1.0, 1.0, 0.0, 1.0]), 1e200]
 OWN_BAD = {**{(name, "sigma"): NO_LEVELS for name in ("ncsn_loss", "ncsn_vr_loss", "NoiseConditionalMLP.__call__")},
            ("probability_flow", "sigmas"): [sigmas for sigmas in BAD["sigmas"] if sigmas is not ASCENDING],
+           ("sampler", "sigma_min"): NO_POSITIVES[1:],
            ("given", "score"): NO_FUNCTIONS, ("posterior_score", "sigma_data"): NO_POSITIVES[1:],
            ("linear_score", "features"): [f for f in NO_SCORES if f is not NARROW],
            **each([("fisher_divergence", "target"), ("relative_error", "target")], NO_SCORES)}

@@ -99,6 +99,30 @@ def test_noise_scaled_by_root_T_is_temperature_T():
     close(X + step / 2 * SCORE(X) + np.sqrt(T) * np.sqrt(step) * Z, sm.langevin(SCORE, X, step, 1, replay([Z]), T))
 
 
+def test_any_drift_and_noise_are_a_step_and_a_temperature():
+    """(LD.3) (LD.5) x + a s + b z is step = 2a at temperature b²/2a, whatever a and b."""
+    for a, b in ((0.05, 0.1), (0.2, 0.2), (1e-3, 0.5)):
+        close(X + a * SCORE(X) + b * Z, sm.langevin(SCORE, X, 2 * a, 1, replay([Z]), b**2 / (2 * a)))
+
+
+def test_bits_per_dimension_are_a_log_likelihood():
+    """(SDE.21) (MIX.8) −log p/(d log 2) of the data; from standardised u it has Σ log scale/(d log 2) more; of whole
+    numbers, dequantised by noise as wide as their spacing q, (Σ log q)/(d log 2) less: for a density that is constant
+    on the cells these are the bits of the numbers themselves, −log₂ P(x)/d."""
+    scale, gaussian = np.array([0.5, 3.0, 20.0]), sm.GaussianMixture([1.0], np.zeros((1, D)), np.eye(D)[None])
+    sigmas = np.sinh(np.linspace(np.arcsinh(200), np.arcsinh(0.001), 60))
+    smoothed = lambda x, sigma: -x / (1 + np.mean(sigma)**2)
+    log_u = sm.log_likelihood(smoothed, X, sigmas, gaussian.smoothed(sigmas[0]).log_density)
+    wide = sm.GaussianMixture([1.0], np.zeros((1, D)), np.diag(scale**2)[None])
+    bits = -(log_u - np.sum(np.log(scale))) / (D * np.log(2))
+    assert np.abs(bits + wide.log_density(scale * X) / (D * np.log(2))).max() < 1e-4
+    P, q = np.array([0.5, 0.25, 0.125, 0.125]), 4.0                          # of 0, 4, 8, 12: 1, 2, 3 and 3 bits
+    x = q * np.arange(4)
+    noisy = x + q * (np.random.default_rng(2).random((50, 4)) - 0.5)
+    density = P[np.rint(noisy / q).astype(int)] / q
+    close(-np.log(density) / np.log(2) - np.log(q) / np.log(2), np.tile([1.0, 2.0, 3.0, 3.0], (50, 1)))
+
+
 def test_bandwidth_of_scikit_learn_is_h():
     """(ESM.5) Its Gaussian kernel is exp(−‖x‖²/2h²), normalised."""
     kernels = np.exp(-((X[:, None] - V)**2).sum(axis=2) / (2 * 0.7**2)) / (2 * np.pi * 0.7**2)**(D / 2)

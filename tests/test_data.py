@@ -8,7 +8,7 @@ import pytest
 from autograd import elementwise_grad, grad, jacobian
 from oracles import MIXTURE
 
-from scoremin import GaussianMixture, checkerboard, swiss_roll, two_moons
+from scoremin import GaussianMixture, checkerboard, standardise, swiss_roll, two_moons
 from scoremin.data import log_sum_exp
 
 # Unequal weights and covariances, none of them diagonal, in one, two and three dimensions.
@@ -256,3 +256,14 @@ def test_other_kinds_of_numbers_are_taken_as_float64(dtype):
     x = np.array([[1, 0], [0, 1], [1, 1]], dtype)
     for f in (MIXTURE.score, MIXTURE.log_density):
         assert f(x).dtype == np.float64 and np.array_equal(f(x), f(x.astype(float)))
+
+
+def test_standardise_sums_in_float64():
+    """(MIX.8) In float32, 2²⁴, 2²⁴, 2²⁴ + 2 have the mean 2²⁴ + ⅔ and the deviation √8/3: u = −1/√2, −1/√2, √2; and a
+    million rows about 1,000 have mean 0 to the rounding of float32."""
+    u, shift, scale = standardise(np.array([[2**24], [2**24], [2**24 + 2]], np.float32))
+    assert u.dtype == shift.dtype == scale.dtype == np.float32
+    assert np.max(np.abs(u[:, 0] / [-0.5**0.5, -0.5**0.5, 2**0.5] - 1)) < 1e-6
+    assert abs(scale[0] / (8**0.5 / 3) - 1) < 1e-6
+    u, _, _ = standardise((1000 + np.random.default_rng(40).random((10**6, 1))).astype(np.float32))
+    assert abs(np.mean(u, dtype=float)) < 1e-6 and abs(np.std(u, dtype=float) - 1) < 1e-6

@@ -275,3 +275,20 @@ def test_one_point_cannot_be_left_out():
     for f in (kde_score, kde_log_density):
         with pytest.raises(ValueError, match="at least 2 rows"):
             f([[0.5]], [[0.5]], 1.0, leave_one_out=True)
+
+
+def test_rows_that_repeat_leave_no_best_bandwidth():
+    """(ESM.10) (REC.1) Rounded normal data: at h = 10⁻³ each row is at the limit, and the mean above its value at any
+    h from .1 to 3; with noise of the spacing there is a maximum inside again."""
+    rng = np.random.default_rng(30)
+    data = np.rint(2 * rng.standard_normal((300, 1)))
+    count = np.sum(data == data.T, axis=1)
+    data, count = data[count > 1], count[count > 1]
+    count = np.sum(data == data.T, axis=1)
+    log_p = lambda data, h: kde_log_density(data, data, h, leave_one_out=True)
+    limit = np.log((count - 1) / (len(data) - 1)) - np.log(1e-3) - 0.5 * np.log(2 * np.pi)
+    assert np.max(np.abs(log_p(data, 1e-3) - limit)) < 1e-12
+    assert all(np.mean(log_p(data, 1e-3)) > 1 + np.mean(log_p(data, h)) for h in (0.1, 0.3, 1, 3))
+    noisy = data + rng.random(data.shape) - 0.5
+    curve = [np.mean(log_p(noisy, h)) for h in np.geomspace(0.01, 10, 16)]
+    assert 2 < np.argmax(curve) < 13                                         # .04 to 4

@@ -204,3 +204,32 @@ def test_recipe_names_the_factor_of_a_wrong_loss(reduce, factor, capsys):
     assert check_yours.check("denoising_loss", own_loss(reduce)) == 1
     text = capsys.readouterr().out
     assert all(f"the {part} of all" in text for part in ("value", "gradient")) and factor in text
+
+
+def test_a_network_of_torch_is_a_score_for_the_samplers():
+    """The lines of the README: a float32 network of PyTorch as score(x), and as score(x, sigma), sigma one number or
+    (N,), of float64 points; its values are those of the same weights in NumPy."""
+    skip_without("torch")
+    import numpy as np
+    import torch
+
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.SiLU(), torch.nn.Linear(8, 2))
+    level_net = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.SiLU(), torch.nn.Linear(8, 2))
+    tensor = lambda a: torch.tensor(a, dtype=torch.float32)
+    score = lambda x: net(tensor(x)).detach().numpy()
+    column = lambda x, sigma: tensor(sigma).reshape(-1, 1).expand(len(x), 1)
+    noise_score = lambda x, sigma: level_net(torch.cat([tensor(x), column(x, sigma)], dim=1)).detach().numpy()
+    layers = lambda net: [tuple(p.detach().numpy().T.astype(float) for p in layer.parameters()) for layer in net[::2]]
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((50, 2))
+    moved = [scoremin.langevin(s, x, 0.01, 20, np.random.default_rng(1)) for s in (score, scoremin.MLP(layers(net)))]
+    assert moved[0].dtype == np.float64 and np.abs(moved[0] - moved[1]).max() < 1e-5
+    joined = lambda x, sigma: np.hstack([x, np.broadcast_to(np.reshape(sigma, (-1, 1)), (len(x), 1))])
+    (A, a), (B, b) = layers(level_net)
+    ours = lambda x, sigma: ((y := joined(x, sigma) @ A + a) / (1 + np.exp(-y))) @ B + b
+    sigmas = scoremin.geometric_sigmas(2, 0.1, 8)
+    moved = [scoremin.dpm_solver(s, x, sigmas) for s in (noise_score, ours)]
+    assert np.abs(moved[0] - moved[1]).max() < 1e-5
+    z, sigma = rng.standard_normal((50, 2)), rng.choice(sigmas, 50)
+    assert abs(scoremin.ncsn_loss(noise_score, x, z, sigma) - scoremin.ncsn_loss(ours, x, z, sigma)) < 1e-5

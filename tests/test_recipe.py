@@ -1,0 +1,249 @@
+"""The recipe for own data: its codes and levels against closed forms, and what comes out of three lines."""
+
+from math import erf, log, sqrt
+from types import SimpleNamespace
+
+import autograd.numpy as np
+import numpy
+import pytest
+from autograd import grad
+from autograd.misc import flatten
+from oracles import plain_mlp, random_params
+
+from scoremin import NoiseConditionalMLP, energy_distance, ncsn_loss, sampler
+from scoremin.recipe import code, even_loss, held_out, judge, levels, samples, table
+
+
+def coded(column, rounded=True, unit=None, seed=0):
+    """code with the distinct rows of a table of which this is one column among continuous ones."""
+    return code(np.asarray(column, float), np.random.default_rng(seed), len(column), unit, rounded)
+
+
+@pytest.mark.parametrize("values, q", [([0, 1], 1), ([0, 2, 5], 2), ([10, 30, 70], 20), ([0.5, 1.25, 4], 0.75),
+                                       (np.arange(5000) * 15 + 7, 15), ([2**40, 2**40 + 3], 3)])
+def test_values_that_repeat_get_cells_as_wide_as_their_spacing(values, q):
+    """(REC.1) Noise uniform over ±q/2 about each value: its extremes, mean and variance; rounding leads back, exactly;
+    what was drawn between two cells goes to the nearer value."""
+    x = np.resize(np.asarray(values, float), 6000)
+    _, dequantised, back = coded(x)
+    u, _, raw = coded(x, rounded=False)
+    noise = raw(u) - x
+    assert dequantised and np.array_equal(back(u), x)
+    assert np.abs(noise).max() <= q / 2 * (1 + 1e-6)
+    assert abs(np.mean(noise)) < 5 * q / sqrt(12 * 6000)
+    assert abs(np.var(noise) / (q**2 / 12) - 1) < 5 * sqrt(0.8 / 6000)       # kurtosis 9/5
+    between = np.interp(0.3, [0, 1], x[:2])
+    assert back((between - x.mean()) / raw(u).std() + 0 * u[:1])[0] in np.append(values, x[0] + q * np.arange(2))
+
+
+def test_columns_with_a_density_are_left_alone():
+    """(REC.1) No noise on distinct values that are not whole; in one unit a column keeps that unit, less its mean."""
+    x = np.random.default_rng(1).standard_normal(500)
+    u, dequantised, back = coded(x)
+    assert not dequantised and np.max(np.abs(u - (x - x.mean()) / x.std())) < 1e-14
+    assert np.max(np.abs(back(u) - x)) < 1e-14
+    u, _, back = coded(x, unit=4.0)
+    assert np.max(np.abs(u - (x - x.mean()) / 4)) < 1e-14 and np.max(np.abs(back(u) - x)) < 1e-14
+
+
+def test_heavy_tails_go_to_normal_draws_and_back():
+    """(REC.2) u is in the order of x, and its distribution function, against Φ by the error function, within the bound
+    that a sample of 401 keeps in all but 3 of 10⁵ cases (Dvoretzky, Kiefer, Wolfowitz); rows come back exactly, what is
+    between them between, and nothing beyond the last; equals are in random order; tails at the limit stay."""
+    x = np.tan(np.pi * (np.random.default_rng(2).random(401) - 0.5))         # Cauchy
+    u, _, back = coded(x)
+    assert np.array_equal(np.argsort(u), np.argsort(x))
+    ranks = np.argsort(np.argsort(x)) + 1
+    bound = sqrt(log(2 / 3e-5) / 802) + 1 / 401
+    assert max(abs(0.5 * (1 + erf(a / sqrt(2))) - r / 401) for a, r in zip(u, ranks)) < bound
+    spike = coded(np.concatenate([np.zeros(900), np.random.default_rng(3).random(20) + 5 * np.arange(20)]))[0][:900]
+    assert abs(np.corrcoef(np.arange(900), spike)[0, 1]) < 5 / 30
+    assert np.max(np.abs(back(u) / x - 1)) < 1e-9
+    for few, heavy in (([0, 1], True), (np.arange(20), False)):              # q/deviation 2 and .17; E u⁴ of N is 3
+        assert (abs(np.mean(coded(np.resize(few, 6000))[0]**4) - 3) < 0.6) == heavy
+    middle = back((np.sort(u)[1:] + np.sort(u)[:-1]) / 2)
+    assert np.max(np.abs(middle - (np.sort(x)[1:] + np.sort(x)[:-1]) / 2)) < 1e-9 * np.abs(x).max()
+    assert np.array_equal(back(np.array([-9.0, 9.0])), [x.min(), x.max()])
+    atoms = lambda m: np.concatenate([[-1 - 1e-9, 1], np.zeros(m - 2) + 1e-6 * np.arange(m - 2) / m])  # E u⁴ = m/2
+    for m, heavy in ((11, False), (13, True)):
+        u = coded(atoms(m))[0]
+        assert (abs(np.mean(u**4) - m / 2) > 0.01) == heavy
+
+
+def test_levels_come_from_the_distances_between_rows():
+    """(REC.3) (NCSN.6) (NCSN.7) Rows on a square grid of side g: σ_L = .3 g/√2, σ_1 the diagonal, ratios of 1.15 at
+    most; in 338 dimensions those of √(2d) (γ − 1) = 3γ; repeated rows count once; .02 and .15 are the bounds."""
+    grid = 0.3 * np.stack(np.meshgrid(np.arange(9), np.arange(9)), axis=-1).reshape(-1, 2)
+    for rows in (grid, np.repeat(grid, 3, axis=0)):
+        sigmas = levels(rows, None)
+        assert abs(sigmas[-1] - 0.3 * 0.3 / sqrt(2)) < 1e-12
+        assert abs(sigmas[0] - 0.3 * 8 * sqrt(2)) < 1e-12
+        assert 1.1 < sigmas[0] / sigmas[1] <= 1.15
+    assert levels(10 * grid, None)[-1] == pytest.approx(0.15)
+    assert levels(grid / 100, None)[-1] == pytest.approx(0.02)
+    assert levels(grid, 0.05)[-1] == pytest.approx(0.05)
+    wide = levels(np.random.default_rng(3).standard_normal((60, 338)), None)
+    gamma = 26 / 23                                                          # 26 (γ − 1) = 3γ
+    assert gamma**0.95 < wide[0] / wide[1] <= gamma
+
+
+def test_the_loss_weighs_errors_of_the_network_alike_at_every_level():
+    """(REC.4) (NET.9) ½E‖f − t‖² under both signs, by the plain network; σ² ℓ times 1 + σ² for one row."""
+    rng, params = np.random.default_rng(4), random_params([3, 7, 5, 2], 5)
+    x, z = rng.standard_normal((2, 6, 2))
+    sigma = np.geomspace(0.02, 30, 6)
+
+    def by_hand(params):
+        total = 0
+        for side in (1, -1):
+            tau, level = np.sqrt(1 + sigma**2)[:, None], sigma[:, None]
+            x_noisy, t = x + side * level * z, (level * x - side * z) / tau
+            f = plain_mlp(params)(np.concatenate([x_noisy / tau, np.log(level)], axis=1))
+            total = total + np.mean(0.5 * np.sum((f - t)**2, axis=1)) / 2
+        return total
+
+    loss = lambda params: even_loss(NoiseConditionalMLP(params, skip=True), x, z, sigma)
+    assert abs(loss(params) / by_hand(params) - 1) < 1e-12
+    g, exact = flatten(grad(loss)(params))[0], flatten(grad(by_hand)(params))[0]
+    assert np.max(np.abs(g - exact)) < 1e-11 * np.max(np.abs(exact))
+    score = NoiseConditionalMLP(params, skip=True)
+    one = [even_loss(score, x[:1], z[:1], sigma[3:4]), 0.5 * (1 + sigma[3]**2) * (
+        ncsn_loss(score, x[:1], z[:1], sigma[3]) + ncsn_loss(score, x[:1], -z[:1], sigma[3]))]
+    assert abs(one[0] / one[1] - 1) < 1e-12
+
+
+def test_the_judge_measures_copies_and_strangers():
+    """(REC.5) (MET.2) Samples beside the rows at a tenth of the usual distance: nearest is .1, and a warning; rows of
+    one law: energy and nearest are 1 in the mean of 40 trials, within 5 standard errors; shifted ones: a warning."""
+    rng = np.random.default_rng(6)
+    row_grid = 10.0 * np.arange(40)[:, None] + np.zeros((1, 2))
+    with pytest.warns(UserWarning, match=r"near copies: they lie 0\.10 times as far .* larger sigma_min"):
+        nearest = judge(row_grid + [0.1, 0], row_grid + [1, 0], row_grid)[1]
+    assert abs(nearest - 0.1) < 1e-12
+    fresh = lambda n: rng.standard_normal((n, 3))
+    trials = np.array([judge(fresh(200), fresh(100), fresh(300)) for _ in range(40)])
+    assert (np.abs(trials.mean(axis=0) - 1) < 5 * trials.std(axis=0) / sqrt(40)).all()
+    with pytest.warns(UserWarning, match="unlike the rows held out"):
+        judge(fresh(200) + 1, fresh(100), fresh(300))
+
+
+def test_a_fifth_is_held_out_and_equal_rows_stay_together():
+    """A fifth, at least 5; rows told twice are on one side; values that are the rule are drawn row by row."""
+    rng = np.random.default_rng(7)
+    x = rng.standard_normal((100, 2))
+    assert held_out(x, True, rng).sum() in (19, 20)
+    assert held_out(x[:12], True, rng).sum() == 5
+    out = held_out(np.tile(x, (3, 1)), True, rng).reshape(3, 100)
+    assert (out == out[0]).all() and 0 < out[0].sum() < 25
+    zeros = np.concatenate([x[:60, :1], np.zeros((140, 1))])
+    assert 10 < held_out(zeros, True, rng)[60:].sum() < 50                   # 28 in the mean, deviation 4.5 at most
+
+
+def frame(**columns):
+    """What a DataFrame shows of itself."""
+    values = numpy.array(list(columns.values()), object).T
+    return SimpleNamespace(to_numpy=lambda: values, columns=list(columns))
+
+
+NUMBERS = list(range(10))
+
+
+@pytest.mark.parametrize("data, message", [
+    (frame(age=NUMBERS, name=[*"abcdefghij"]), r"data holds 'a' in column 'name', row 0; want finite numbers"),
+    (frame(age=[*range(9), float("nan")], b=NUMBERS), r"data holds nan in column 'age', row 9"),
+    (frame(a=NUMBERS, b=[1, 2, None, *range(7)]), r"data holds None in column 'b', row 2"),
+    (np.where(np.eye(12) > 0, np.inf, 1.0), r"data holds inf in column 0, row 0"),
+    (numpy.ma.masked_greater(np.arange(20.0).reshape(10, 2), 18), r"data holds None in column 1, row 9"),
+    (np.array([["1"] * 2] * 10), r"data holds '1' in column 0, row 0"),
+    (np.array([["1", "2"], ["3", "4"]] * 5), r"data holds '1' in column 0, row 0"),
+    (np.arange(18.0).reshape(9, 2), r"data has shape \(9, 2\); want \(n, d\), 10 rows or more"),
+    (np.arange(20.0), r"data has shape \(20,\)"), (np.ones((20, 2)), "one row again and again"),
+    (np.arange(20).reshape(10, 2) + 1j, r"data holds .* in column 0, row 0")])
+def test_what_is_no_table_of_numbers_is_refused_by_column_and_row(data, message):
+    """Text, missing and infinite values by the column's name and the first row; too few rows by the shape."""
+    with pytest.raises(ValueError, match=message):
+        sampler(data, np.random.default_rng(0))
+
+
+def test_a_frame_keeps_the_order_of_its_columns():
+    """Objects that are numbers, integers and booleans among them, are taken; names are kept."""
+    rows, names = table(frame(b=NUMBERS, a=[True, False] * 5))
+    assert names == ["b", "a"] and rows.dtype == float
+    assert np.array_equal(rows, np.stack([np.arange(10), np.arange(10) % 2 == 0], axis=1))
+
+
+def test_start_and_levels_give_back_a_gaussian():
+    """(SDE.4) (DSM.8) (LD.10) With the exact score of N(0, S), from σ = 1 on, where the start's covariance matters:
+    S²(S + σ_L²)⁻¹ comes out of tweedie at σ_L = ½, S itself at .02, within 5 standard errors and the percent by which
+    dpm_solver errs; by annealed Langevin within the 5 % that the recursion leaves."""
+    rng, S = np.random.default_rng(8), np.array([[1.0, 0.8], [0.8, 2.0]])
+    score = lambda x, sigma: -x @ np.linalg.inv(S + np.mean(sigma)**2 * np.eye(2))
+    for last, annealed, error in ((0.5, False, 0.01), (0.02, False, 0.01), (0.02, True, 0.05)):
+        sigmas = last**(np.arange(41) / 40)
+        x = samples(score, S, sigmas, 20_000, rng, annealed)
+        exact = S @ np.linalg.inv(S + last**2 * np.eye(2)) @ S
+        assert np.max(np.abs(np.cov(x.T) - exact)) < 2 * (5 * sqrt(2 / 20_000) + error)
+
+
+ROUNDS = []
+
+
+def shown(steps):
+    """A progress that counts."""
+    for k in steps:
+        ROUNDS.append(k)
+        yield k
+
+
+def test_three_lines_give_rows_like_those_of_a_table_of_any_scale():
+    """Columns of scale 1e-6, 1e6 about 1e9, constant, whole, heavy-tailed: means within 5 standard errors and a tenth
+    of the deviation, deviations (of the middle half where tails are heavy) within 15 %, correlations within .1, and
+    the report's numbers near 1, for 1,200 rows of a known law."""
+    rng = np.random.default_rng(9)
+    a, b, c = rng.standard_normal((3, 1200))
+    data = np.stack([1e-6 * a, 1e9 + 1e6 * (0.6 * a + 0.8 * b), 3 + 0 * a, np.rint(5 + 2 * b), np.exp(0.8 * c)], axis=1)
+    ROUNDS.clear()
+    draw, report = sampler(data, rng, rounded=True, steps=600, progress=shown)
+    x = draw(4000)
+    assert x.shape == (4000, 5) and (x[:, 2] == 3).all() and np.isin(x[:, 3], data[:, 3]).all()
+    keep = [0, 1, 3]
+    spread = data.std(axis=0)[keep]
+    assert (np.abs(x.mean(axis=0) - data.mean(axis=0))[keep] < (0.1 + 5 / sqrt(4000)) * spread).all()
+    assert (np.abs(x.std(axis=0)[keep] / spread - 1) < 0.15).all()
+    assert np.max(np.abs(np.corrcoef(x[:, keep].T) - np.corrcoef(data[:, keep].T))) < 0.1
+    quartiles = lambda x: np.quantile(np.log(x[:, 4]), [0.25, 0.5, 0.75])
+    assert np.max(np.abs(quartiles(x) - 0.8 * np.array([-0.6745, 0, 0.6745]))) < 0.15
+    assert 0 < report["step"] <= len(ROUNDS) <= 600 and 0.8 < report["nearest"] < 1.25 and report["energy"] < 4
+    first, last = report["sigmas"][[0, -1]]
+    at_start = 2 * (1 - log((1 + first**2) / (1 + last**2)) / (2 * log(first / last)))  # ½ d E 1/(1 + σ²), d = 4
+    assert report["curve"][report["step"]] < 0.97 * report["curve"][0] < 0.97 * 1.1 * at_start
+    assert report["curve"][0] > 0.9 * at_start
+
+
+def test_samples_are_the_same_for_the_same_generator():
+    """Randomness is an argument: the same seed gives the same bytes, another one others."""
+    data = np.random.default_rng(10).standard_normal((60, 2))
+    x, y, other = (sampler(data, np.random.default_rng(seed), steps=40)[0](9) for seed in (1, 1, 2))
+    assert x.tobytes() == y.tobytes() != other.tobytes()
+
+
+def test_a_column_without_a_limit_to_its_spread_is_named():
+    """A Cauchy column, whose largest fiftieth of rows holds nearly all of its squares; a rare whole number is none."""
+    rng = np.random.default_rng(11)
+    cauchy = np.tan(np.pi * (rng.random(400) - 0.5))
+    data = frame(size=rng.standard_normal(400), odd=cauchy, rare=(rng.random(400) < 0.01).astype(float))
+    with pytest.warns(UserWarning, match=r"column 'odd': a fiftieth of the rows holds \d\d% of its spread") as caught:
+        draw, _ = sampler(data, rng, steps=40)
+    assert not any("'rare'" in str(w.message) or "'size'" in str(w.message) for w in caught)
+    assert np.abs(draw(500)[:, 1]).max() <= np.abs(cauchy).max()
+
+
+def test_few_rows_are_not_copied_unsaid():
+    """From 20 rows of a Gaussian: nearest, measured on samples anew, is above ½, or there was a warning."""
+    rng = np.random.default_rng(12)
+    data = rng.standard_normal((20, 2))
+    draw, report = sampler(data, rng)
+    nearest = lambda a: np.median(np.min(np.sqrt(np.sum((a[:, None] - data)**2, axis=2)), axis=1))
+    assert report["nearest"] > 0.5 and nearest(draw(1000)) > 0.5 * nearest(rng.standard_normal((1000, 2)))
+    assert energy_distance(draw(1000), rng.standard_normal((1000, 2))) < energy_distance(data, data * 0)
+    assert log(report["sigmas"][0]) > 0
