@@ -53,6 +53,11 @@ KL = ∫ p_σ log(p_σ/q_σ) changes by ½∫ Δp log(p/q) − ½∫ (p/q) Δq. 
 −½∫ p ∇log pᵀb + ½∫ p ∇log qᵀb, that is
 
     (DSM.18) d KL(p_σ‖q_σ)/dσ² = −½ E_{p_σ} ‖∇log p_σ − ∇log q_σ‖²   (de Bruijn)
+    (DSM.19) KL(p‖q) = ½ ∫_0^∞ E_{p_σ} ‖∇log p_σ − ∇log q_σ‖² dσ²
+
+The second is the integral of the first, as KL → 0 for σ → ∞. Since dσ² = 2σ² d log σ, noise prediction with log σ
+uniform (NCSN.4) has just these weights, up to a constant: "likelihood weighting". A learned s need not be the
+score of any q_σ; then its loss so weighted, and the KL of the start, bound the KL of p from what (SDE.6) samples.
 
 For a linear score s = −A(x̃ − m), and data of mean μ and covariance S (1/n), as in (ISM.8),
 
@@ -69,7 +74,8 @@ control variate), and the last term, leaves the same mean gradient and, as σ �
     (DSM.13) ½‖s(x̃)‖² + zᵀ(s(x̃) − s(x))/σ  →  ½‖s‖² + zᵀ ∂s/∂x z,   + d/2σ² for the mean of (DSM.4)
 
 Cost: one network pass. Sources: Vincent 2011, eq. 11 and appendix; Robbins 1956, Efron 2011
-(Tweedie); Ho et al. 2020, eq. 14; Wang et al. 2020 (control variate); Lyu 2009 (DSM.18).
+(Tweedie); Ho et al. 2020, eq. 14; Wang et al. 2020 (control variate); Lyu 2009 (DSM.18); Song, Durkan, Murray &
+Ermon 2021 (likelihood weighting).
 """
 
 from .checks import checked, positive
