@@ -34,12 +34,6 @@ The discretisation has a bias, exactly known for a Gaussian of precision a, s(x)
     (LD.6)  V ← (1 − step·a/2)² V + step
     (LD.7)  V = 1/(a(1 − step·a/4)),   reached if and only if step·a < 4, otherwise V diverges
 
-Where p itself is known but for its constant, as from an energy, a test after each step removes the bias: the move
-from x to x' is taken with the probability of (LD.15), else x stays. With r the density of (LD.3), p(x) r(x'|x)
-times it is the same from x to x' as back, so that p is stationary at any step (figures/langevin_step.py, mala):
-
-    (LD.15) min(1, p(x') r(x|x') / (p(x) r(x'|x))),   r(x'|x) = N(x'; x + ½ step s(x), step I)
-
 Plain dynamics crosses between separated modes exponentially slowly, and where there are no data the
 learned score is arbitrary. Annealing starts from wide noise, whose modes are joined, and runs n_steps
 at each level of σ_1 > … > σ_L on the score of q_σ, with a step that shrinks as σ²,
@@ -64,7 +58,7 @@ end is noise of size σ_L; Tweedie (DSM.8) removes it:
 
     (LD.11) x ← x + σ_L² s(x, σ_L)
 
-Cost: one network pass a step, no gradients. Sources: Roberts & Tweedie 1996 (LD.7, LD.15); Risken 1989 (LD.2);
+Cost: one network pass a step, no gradients. Sources: Roberts & Tweedie 1996 (LD.7); Risken 1989 (LD.2);
 Song & Ermon 2019, algorithm 1; Jolicoeur-Martineau et al. 2021 (denoise).
 """
 

@@ -63,7 +63,7 @@ the last Heun's step, by the mean of the slopes at both ends, of order 2. In D i
 
     (SDE.17) x(σ') = (σ'/σ) x(σ) + σ' ∫_σ'^σ D du/u² = (σ'/σ) x(σ) + σ' ∫ D e^λ dλ,   λ = −log u
     (SDE.18) x ← (σ'/σ) x + (1 − σ'/σ) D = D − σ'σ s,   exact where D is constant on the path
-    (SDE.30) x_t + (t' − t) v = (1 − t') (D − σ'σ s),   t = σ/(1 + σ), v the velocity (NCSN.9) at x_t = (1 − t) x
+    (SDE.30) x_t + (t' − t) v = (1 − t') (D − σ'σ s),   t = σ/(1 + σ), v the velocity (DSM.21) at x_t = (1 − t) x
 
 (SDE.18) is one and the same as Euler's step of (SDE.14), as DDIM's, and, by (SDE.30), as Euler's in flow matching.
 The gain is in the next order. Let D change in proportion to λ over the width τ = log σ/σ' of a step; up to order τ³
