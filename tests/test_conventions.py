@@ -195,3 +195,17 @@ def test_a_prediction_or_path_of_another_name_is_refused():
             sm.as_score(lambda x, t: x, *args)
     with pytest.raises(ValueError, match=r"^model\(x\) has shape"):
         sm.as_score(lambda x, t: x[:, :1], "noise")(X, 1.0)
+
+
+def test_implicit_loss_without_the_half_is_twice_of_it():
+    """(ISM.4) E[‖s‖² + 2 tr]; a half dropped from ‖s‖² alone is another loss, with half the score at its best."""
+    s, tr = sm.divergence(SCORE, X)
+    close(np.mean(np.sum(s**2, axis=1) + 2 * tr) / 2, sm.implicit_loss(SCORE, X))
+
+
+def test_sliced_loss_at_a_noise_level_sees_points_and_score_in_units_of_it():
+    """(SSM.5) (NCSN.4) u = x̃/σ, u ↦ σ s(σu, σ): σ² of the sliced loss on x̃, the weight of (NCSN.4)."""
+    score, _, _ = conditional()
+    at, noisy = score.at(SIGMA), X + SIGMA * Z
+    theirs = sm.sliced_vr_loss(lambda u: SIGMA * at(SIGMA * u), noisy / SIGMA, V)
+    close(theirs, SIGMA**2 * sm.sliced_vr_loss(at, noisy, V))
