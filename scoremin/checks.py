@@ -25,6 +25,7 @@ from .backprop import cast, traced
 LIMITS = {np.dtype(kind): (np.finfo(kind).tiny.item()**0.5, np.finfo(kind).max.item()**0.5) for kind in "fd"}
 DOUBLE = np.dtype(np.float64)
 PROBES = ("rademacher", "gaussian", "sphere")
+PREDICTIONS, PATHS = ("noise", "denoiser", "score", "velocity"), ("ve", "vp", "linear")
 
 
 def demand(holds, name, x, wanted, error=TypeError):
@@ -340,9 +341,9 @@ several, function = partial(whole, least=2), gate("a function", callable)
 noise_levels, maybe = partial(put_on_x, levels), lambda name, a, x=None: None if a is None else positive(name, a, x)
 grid, upwards = partial(descending, least=2), partial(descending, least=2, upwards=True)
 KINDS = {name: kind for names, kind in {
-    "x x_noisy data H": points, "z target": rows, "y": observed, "v": partial(rows, stack=True), "score": Watched,
+    "x x_noisy data H": points, "z target": rows, "y": observed, "v": partial(rows, stack=True), "score model": Watched,
     "energy prior": partial(Watched, shape=lambda x: x.shape[:1]),
-    "features": partial(Watched, shape=lambda x: (len(x), None)), "loss": loss, "callback": callback,
+    "features g": partial(Watched, shape=lambda x: (len(x), None)), "loss": loss, "callback": callback,
     "sigma radius": partial(put_on_x, positive), "h step learning_rate sigma_data sigma_max sigma_min": positive,
     "noise temperature ridge": nonnegative, "sigmas": descending, "n_steps": partial(whole, least=0),
     "n k steps batch_size n_permutations": whole, "sizes shape": wholes,
@@ -350,6 +351,8 @@ KINDS = {name: kind for names, kind in {
     "rng": gate("a numpy.random.Generator, as default_rng(0) is", lambda rng: isinstance(rng, np.random.Generator)),
     "kind": gate('"rademacher", "gaussian" or "sphere"', lambda a: isinstance(a, str) and a in PROBES,
                  error=ValueError),
+    "predicts": gate(f"one of {PREDICTIONS}", lambda a: isinstance(a, str) and a in PREDICTIONS, error=ValueError),
+    "path": gate(f"one of {PATHS}", lambda a: isinstance(a, str) and a in PATHS, error=ValueError),
     "leave_one_out denoise skip": gate("True or False", lambda a: isinstance(a, (int, np.bool_)) and a in (0, 1), bool),
     "dtype": gate("numpy.float32 or numpy.float64",
                   lambda a: isinstance(a, (type, np.dtype)) and a in (np.float32, np.float64)),

@@ -93,7 +93,7 @@ Cost: one network pass. Sources: Vincent 2011, eq. 11 and appendix; Robbins 1956
 Ermon 2021 (likelihood weighting); Salimans & Ho 2022 (v-prediction); Lipman et al. 2023 (flow matching).
 """
 
-from .checks import Watched, checked, gate, levels, positive
+from .checks import checked, levels, positive
 from .derivatives import half_square, inner, mean
 
 
@@ -120,11 +120,6 @@ def tweedie(score, x_noisy, sigma):
     return x_noisy + sigma**2 * score(x_noisy)                               # (N,d)  (DSM.8)
 
 
-def one_of(*names):
-    """The gate of one of these words."""
-    return gate(f"one of {names}", lambda word: isinstance(word, str) and word in names, error=ValueError)
-
-
 def path_at(path, sigma):
     """t, a, b, ȧ, ḃ of a path at σ, like sigma."""
     if path == "ve":
@@ -135,8 +130,7 @@ def path_at(path, sigma):
     return sigma / (1 + sigma), 1 / (1 + sigma), sigma / (1 + sigma), -1.0, 1.0  # (DSM.20) (DSM.21)
 
 
-@checked(model=Watched, predicts=one_of("noise", "denoiser", "score", "velocity"),
-         path=one_of("ve", "vp", "linear"))
+@checked
 def as_score(model, predicts, path="ve"):
     """The score function s(x, sigma) of a model(x_t, t) that was trained for another prediction, on another path.
 

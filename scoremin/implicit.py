@@ -92,7 +92,7 @@ at the cost of an estimator, too.) Sources: Hyvärinen 2005, theorem 1 and secti
 (ISM.17, ISM.19); Onken et al. 2021.
 """
 
-from .checks import Watched, checked
+from .checks import checked
 from .derivatives import divergence, half_square, inner, mean
 
 
@@ -103,7 +103,7 @@ def implicit_loss(score, x):
     return mean(half_square(s) + tr)                                         # ()  (ISM.4)
 
 
-@checked(g=lambda name, g, x: Watched(name, g, x, lambda x: (len(x), None)))
+@checked
 def generalised_loss(score, x, g):
     """E[½‖√g ∘ s‖² + ∇·(g ∘ s)], a scalar, for data with a boundary, where g(x) >= 0, (N,d) or (N,1), vanishes.
 
