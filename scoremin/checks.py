@@ -24,7 +24,6 @@ from .backprop import cast, traced
 
 LIMITS = {np.dtype(kind): (np.finfo(kind).tiny.item()**0.5, np.finfo(kind).max.item()**0.5) for kind in "fd"}
 DOUBLE = np.dtype(np.float64)
-PROBES = ("rademacher", "gaussian", "sphere")
 
 
 def demand(holds, name, x, wanted, error=TypeError):
@@ -38,6 +37,11 @@ def demand(holds, name, x, wanted, error=TypeError):
 def gate(wanted, holds, become=lambda value: value, error=TypeError):
     """The gate of what holds."""
     return lambda name, value, x=None: become(demand(holds(value), name, value, wanted, error))
+
+
+def word(*words):
+    """The gate of one of these words."""
+    return gate(f"one of {words}", lambda value: isinstance(value, str) and value in words, error=ValueError)
 
 
 # Arrays.
@@ -340,16 +344,16 @@ several, function = partial(whole, least=2), gate("a function", callable)
 noise_levels, maybe = partial(put_on_x, levels), lambda name, a, x=None: None if a is None else positive(name, a, x)
 grid, upwards = partial(descending, least=2), partial(descending, least=2, upwards=True)
 KINDS = {name: kind for names, kind in {
-    "x x_noisy data H": points, "z target": rows, "y": observed, "v": partial(rows, stack=True), "score": Watched,
+    "x x_noisy data H": points, "z target": rows, "y": observed, "v": partial(rows, stack=True), "score model": Watched,
     "energy prior": partial(Watched, shape=lambda x: x.shape[:1]),
-    "features": partial(Watched, shape=lambda x: (len(x), None)), "loss": loss, "callback": callback,
+    "features g": partial(Watched, shape=lambda x: (len(x), None)), "loss": loss, "callback": callback,
     "sigma radius": partial(put_on_x, positive), "h step learning_rate sigma_data sigma_max sigma_min": positive,
     "noise temperature ridge": nonnegative, "sigmas": descending, "n_steps": partial(whole, least=0),
     "n k steps batch_size n_permutations": whole, "sizes shape": wholes,
     "progress": gate("a function, such as tqdm", lambda f: f is None or callable(f), lambda f: f or iter),
     "rng": gate("a numpy.random.Generator, as default_rng(0) is", lambda rng: isinstance(rng, np.random.Generator)),
-    "kind": gate('"rademacher", "gaussian" or "sphere"', lambda a: isinstance(a, str) and a in PROBES,
-                 error=ValueError),
+    "kind": word("rademacher", "gaussian", "sphere"),
+    "predicts": word("noise", "denoiser", "score", "velocity"), "path": word("ve", "vp", "linear"),
     "leave_one_out denoise skip one_scale rounded annealed": gate(
         "True or False", lambda a: isinstance(a, (int, np.bool_)) and a in (0, 1), bool),
     "dtype": gate("numpy.float32 or numpy.float64",

@@ -36,8 +36,13 @@ for any kernel, of infinitely many features too. (LIN.6) is the Stein gradient e
 solves Stein's identity (ISM.3) for test functions k(·, x_j). Off the data (LIN.7) is its only extension
 that minimises the same loss.
 
+A density of this kind is another model: with log p = wᵀφ(x) − log Z its score is a gradient, (∂φ)ᵀw, ∂φ (m,d) the
+Jacobian of φ, of divergence wᵀΔφ. Again J_ISM is quadratic, ½ wᵀE[∂φ ∂φᵀ]w + wᵀE[Δφ], and least at
+
+    (LIN.8)  w = −E[∂φ ∂φᵀ]⁻¹ E[Δφ]
+
 Cost: N m² + m³, once; d directional derivatives of f. Fails: m features are a fixed choice, a small ridge
-overfits as above. Sources: Hyvärinen 2005 (exponential family); Sriperumbudur et al. 2017 (kernels);
+overfits as above. Sources: Hyvärinen 2007 (LIN.8); Sriperumbudur et al. 2017 (its kernels);
 Rahimi & Recht 2007 (Fourier features); Li & Turner 2018 (Stein gradient estimator); Zhou et al. 2020.
 """
 

@@ -163,11 +163,12 @@ def test_general_stein_identity():
     x = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     p = np.exp(MIXTURE.log_density(x)) * 0.01
     a, b = x.T
-    A = np.stack([np.stack([a * b**2, np.sin(a)], 1), np.stack([a**2, b], 1)], 1)  # (N,2,2)
-    rows = np.stack([b**2, 2 * a + 1], axis=1)                               # Σ_j ∂A_ij/∂x_j
+    A = np.stack([np.stack([a * b**2, np.sin(a)], 1), np.stack([a**3, b], 1)], 1)  # (N,2,2)
+    rows = np.stack([b**2, 3 * a**2 + 1], axis=1)                            # Σ_j ∂A_ij/∂x_j
     terms = np.einsum("nij,nj->ni", A, MIXTURE.score(x))
     assert_allclose(p @ (terms + rows), 0, atol=1e-9)
     assert np.abs(p @ rows).min() > 0.5
+    assert abs(p @ (np.einsum("nji,nj->ni", A, MIXTURE.score(x)) + rows)).max() > 0.5  # A is not its transpose
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
