@@ -252,7 +252,7 @@ class Watched:
                 demand(False, self.name, self.f, f"a function called as {self.name}(x{', sigma' * len(more)})")
             if "read-only" in str(error):
                 raise ValueError(f"{self.name} writes into its argument; it must leave x as it is") from error
-            if isinstance(x, Box):
+            if isinstance(x, Box) and not str(error).startswith(self.name):
                 raise TypeError(f"{self.name} cannot be traced ({error}); write it with autograd.numpy, not numpy, and "
                                 "without assignment to entries") from error
             raise
