@@ -70,3 +70,5 @@ from .recipe import sampler
 from .sde import dpm_solver, log_likelihood, probability_flow, reverse_sde
 from .sliced import finite_difference_loss, probes, sliced_loss, sliced_vr_loss
 from .train import fit
+
+__all__ = [name for name, value in list(globals().items()) if callable(value)]  # so that help() lists them
