@@ -58,17 +58,18 @@ linear path has ẑ − D = −(x_t + t s_t)/(1 − t), s_t the score of x_t. A 
 the last since v − (z − x) = (1 + σ)(ẑ − z) and dt = dσ/(1 + σ)²: flow matching with t uniform is noise prediction
 with σ uniform, which starves small σ. Where log σ is uniform, each factor of two has its share.
 
-For small σ, Taylor under the integral (DSM.1) gives q_σ = p + ½σ²Δp + O(σ⁴), as E z = 0 and E zzᵀ = I. Take
-the logarithm and then the gradient:
+For small σ and a smooth p > 0, Taylor under the integral (DSM.1) gives q_σ = p + ½σ²Δp + O(σ⁴), as E z = 0 and
+E zzᵀ = I. Take the logarithm and then the gradient:
 
     (DSM.17) ∇log q_σ = ∇log p + ½σ² ∇(Δp/p) + O(σ⁴),   so that DSM → ESM as σ → 0
 
-And matching noisy scores at all σ matches densities. As ∂p_σ/∂σ² = ½Δp_σ and likewise for another density q_σ,
+And matching noisy scores at all σ matches densities. Let p_σ and, here, q_σ be two
+densities p and q under noise. As ∂p_σ/∂σ² = ½Δp_σ and likewise for q_σ,
 KL = ∫ p_σ log(p_σ/q_σ) changes by ½∫ Δp log(p/q) − ½∫ (p/q) Δq. By parts, with b = ∇log p − ∇log q, this is
 −½∫ p ∇log pᵀb + ½∫ p ∇log qᵀb, that is
 
     (DSM.18) d KL(p_σ‖q_σ)/dσ² = −½ E_{p_σ} ‖∇log p_σ − ∇log q_σ‖²   (de Bruijn)
-    (DSM.19) KL(p‖q) = ½ ∫_0^∞ E_{p_σ} ‖∇log p_σ − ∇log q_σ‖² dσ²
+    (DSM.19) KL(p‖q) = ½ ∫_0^∞ E_{p_σ} ‖b_σ‖² dσ²,   b_σ = ∇log p_σ − ∇log q_σ
 
 The second is the integral of the first, as KL → 0 for σ → ∞. Since dσ² = 2σ² d log σ, noise prediction with log σ
 uniform (NCSN.4) has just these weights, up to a constant: "likelihood weighting". A learned s need not be the

@@ -26,7 +26,8 @@ E[∂_j log p] = 0 and E[x_i ∂_j log p] = −[i = j], a check for any learned 
 
     (ISM.7)  E_p[∇log p] = 0,   E_p[∇log p(x) xᵀ] = −I
 
-They are Stein's identity for s = ∇log p and a matrix field A(x), (∇·A)_i = Σ_j ∂A_ij/∂x_j, with pA → 0 far out,
+They are Stein's identity for s = ∇log p and a matrix field A(x), (∇·A)_i = Σ_j ∂A_ij/∂x_j, with pA → 0 far out and
+both means finite,
 
     (ISM.16) E_p[A(x) ∇log p(x) + ∇·A(x)] = 0
 
@@ -37,7 +38,7 @@ at A constant and A = x_i I. In one dimension, by hand: s = −a(x − m) has J_
 For a linear score s(x) = −A(x − m), m a parameter, on data of mean μ and covariance S (1/n, not 1/(n−1)),
 
     (ISM.8)  J_ISM = ½ tr(A S Aᵀ) + ½‖A(μ − m)‖² − tr A,   least at A = S⁻¹, m = μ, if S⁻¹ exists
-    (ISM.14) if Sn = 0 for a unit vector n, then A = c nnᵀ, m = μ has J_ISM = −c, unbounded below
+    (ISM.14) if Se = 0 for a unit vector e, then A = c eeᵀ, m = μ has J_ISM = −c, unbounded below
 
 so a pixel that never changes, or collinear columns, must go before training ((DSM.11) has no such
 exception). Fails. (a) With finitely many points a flexible model wins without end: near each x_i let
