@@ -45,6 +45,8 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from tqdm import tqdm
+
 ROOT = Path(__file__).resolve().parent
 if str(ROOT) not in sys.path:  # python -I and -P leave it out
     sys.path.insert(0, str(ROOT))
@@ -93,79 +95,92 @@ def drawn(name, seed, budget, folder, done):
 # All figures: threads that start processes and wait for them.
 
 class Run:
-    """What the threads share: settings, the processes that run, records and seconds of what is finished."""
+    """What the threads share: settings, how far each process is, records and seconds of what is finished."""
 
-    def __init__(self, args, stop):
-        self.settings, self.stop = (args.seed, QUICK if args.quick else 1.0, args.folder), stop
+    def __init__(self, args):
+        self.settings = args.seed, QUICK if args.quick else 1.0, args.folder
         self.running, self.records, self.seconds = {}, {}, {}
-        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-        self.context = multiprocessing.get_context(method)
-        self.context.set_forkserver_preload(["autograd.numpy", "matplotlib.figure", "matplotlib.backends.backend_agg"])
+        self.context = start_server()
+        self.stop = catch_signals()
 
     def figure(self, name):
         """Draw one figure in a new process, unless a signal came."""
         if self.stop:
             return
-        begin, done = time.monotonic(), self.context.RawValue("d", 0)
-        process = self.context.Process(target=run_figure, args=(name, *self.settings, done))
+        begin, self.running[name] = time.monotonic(), self.context.RawValue("d", 0)
+        process = self.context.Process(target=run_figure, args=(name, *self.settings, self.running[name]))
         process.start()
-        self.running[name] = done
         while process.is_alive() and not self.stop:
             process.join(0.1)
         process.kill()  # of nothing less ends one that is stopped
         process.join()
-        self.finish(name, process.exitcode, round(time.monotonic() - begin, 2))
+        record = self.record(name, process.exitcode)
+        if "pictures" in record or not self.stop:
+            self.seconds[name], self.records[name] = round(time.monotonic() - begin, 2), record
+        del self.running[name]
 
-    def finish(self, name, status, seconds):
+    def record(self, name, status):
         """The record that a process left; one that died of itself left none."""
         seed, budget, folder = self.settings
-        record = {"seed": seed, "budget": budget, "error": f"its process died, exit status {status}"}
-        with suppress(OSError, ValueError):
-            record = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        del self.running[name]
-        if "pictures" in record or not self.stop:
-            self.records[name], self.seconds[name] = record, seconds
+        try:
+            return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {"seed": seed, "budget": budget, "error": f"its process died, exit status {status}"}
 
     def all(self, names, jobs):
         """The longest first, on so many threads; the timed ones last and alone."""
-        names = sorted(names, key=gallery.FIGURES.get, reverse=True)
-        with Board(self, len(names)) as board:
-            for group, width in (([n for n in names if n not in gallery.TIMED], jobs),
-                                 ([n for n in names if n in gallery.TIMED], 1)):
+        names, shown = sorted(names, key=gallery.FIGURES.get, reverse=True), set()
+        with tqdm(total=len(names), disable=not sys.stderr.isatty(), leave=False, dynamic_ncols=True,
+                  bar_format="{n}/{total} {elapsed} {desc}") as bar:
+            for timed, width in ((False, jobs), (True, 1)):
                 with ThreadPoolExecutor(width) as pool:
-                    waiting = [pool.submit(self.figure, name) for name in group]
+                    waiting = [pool.submit(self.figure, name) for name in names if (name in gallery.TIMED) == timed]
                     while not all(future.done() for future in waiting):
                         time.sleep(0.1)
-                        board.show()
-                    for future in waiting:
-                        future.result()
+                        self.show(bar, shown)
+                    self.show(bar, shown)
+                    [future.result() for future in waiting]  # raises what a thread raised
         return {name: self.records[name] for name in gallery.FIGURES if name in self.records}
 
+    def show(self, bar, shown):
+        """A line on the error stream for each figure that is finished; on a terminal, one for all that run."""
+        for name in self.records.keys() - shown:
+            shown.add(name)
+            with suppress(OSError):  # the terminal is gone
+                bar.clear()
+            say(f"{name:24s} {self.seconds[name]:6.1f} s   {gallery.verdict(self.records[name])}", sys.stderr)
+        bar.n = len(shown)
+        with suppress(OSError):
+            bar.set_description_str("  ".join(f"{name} {100 * done.value:.0f}%"
+                                              for name, done in self.running.copy().items()))
 
-class Board:
-    """Shows on the error stream what runs: one line on a terminal, and a line for each figure that is finished."""
 
-    def __init__(self, run, total):
-        from tqdm import tqdm
-        self.run, self.shown = run, set()
-        self.bar = tqdm(total=total, disable=not sys.stderr.isatty(), leave=False, dynamic_ncols=True,
-                        bar_format="{n}/{total} {elapsed} {desc}")
+def start_server():
+    """The context whose processes are forks of a server that has imported what all need, where the system can."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver
+    forkserver.set_forkserver_preload(["autograd.numpy", "matplotlib.figure", "matplotlib.backends.backend_agg"])
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}  # the server inherits that
+    forkserver.ensure_running()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    return multiprocessing.get_context("forkserver")
 
-    def show(self):
-        for name in [name for name in self.run.records if name not in self.shown]:
-            self.shown.add(name)
-            self.bar.clear()
-            say(f"{name:24s} {self.run.seconds[name]:6.1f} s   {gallery.verdict(self.run.records[name])}", sys.stderr)
-            self.bar.update()
-        self.bar.set_description_str("  ".join(f"{name} {100 * done.value:.0f}%"
-                                               for name, done in list(self.run.running.items())))
 
-    def __enter__(self):
-        return self
+def catch_signals():
+    """A list that receives the number of a signal to end; nothing is interrupted but by the third."""
+    stop = []
 
-    def __exit__(self, *error):
-        self.show()
-        self.bar.close()
+    def note(number, frame):
+        stop.append(number)
+        if len(stop) > 2:
+            os._exit(128 + stop[0])
+
+    for number in SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, note)
+    return stop
 
 
 def say(text, stream):
@@ -177,19 +192,13 @@ def say(text, stream):
 
 
 def report(records):
-    """Print the claims, and the trace of every figure that failed; returns what is wrong, in one line."""
-    wrong = []
+    """Print the claims, and the trace of every figure that failed."""
     for name, record in records.items():
         for c in record.get("claims", []):
             mark = {"": "    ", "yes": "ok  ", "NO": "MISS"}[gallery.answer(c, record["budget"])]
             say(f"{mark} {name:24s} {c['text']}: {c['value']:.4g}  ({gallery.bounds(c)})", sys.stdout)
-            wrong += [f"{name} MISSED {c['text']!r}"] * (mark == "MISS")
         if "error" in record:
             say(f"FAIL {name}\n{record['error']}", sys.stdout)
-            wrong.append(f"{name} FAILED")
-    quick = any(record["budget"] < 1 for record in records.values())
-    return "; ".join(wrong) or ("claims are not checked at this budget" if quick else
-                                "all claims hold" if records else "none was finished")
 
 
 # The command line.
@@ -231,23 +240,11 @@ def open_folders(args, parser):
         return parser.error(f"cannot write into {problem.filename or args.out}: {problem.strerror}")
 
 
-def catch_signals():
-    """A list that receives the number of a signal to end; nothing is interrupted but by the third."""
-    stop = []
-
-    def note(number, frame):
-        stop.append(number)
-        if len(stop) > 2:
-            os._exit(128 + stop[0])
-
-    for number in SIGNALS:
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
-            signal.signal(number, note)
-    return stop
-
-
 def prepare_streams():
-    """What an old encoding cannot print is printed by name; what is printed to a closed stream is dropped."""
+    """A closed stream becomes one that drops what it gets; what an old encoding cannot print is printed by name."""
+    while (number := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass
+    os.close(number)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name) or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
         stream.reconfigure(errors="namereplace")
@@ -256,27 +253,32 @@ def prepare_streams():
 
 def main(argv=None):
     prepare_streams()
-    stop = catch_signals()
     args = parse(argv)
     if args.list:
-        print(*gallery.FIGURES, sep="\n")
+        say("\n".join(gallery.FIGURES), sys.stdout)
         return 0
-    begin, names, run = time.monotonic(), list(dict.fromkeys(args.only)) or list(gallery.FIGURES), Run(args, stop)
     try:
-        records = run.all(names, args.jobs)
-        state = report(records)
-        for name in gallery.save(args.out, args.folder, records, run.seconds, args.only) if records else ():
-            say(f"{name}: only measured times differ, its picture stays; --only {name} replaces it", sys.stderr)
+        return run(args, list(dict.fromkeys(args.only)) or list(gallery.FIGURES))
     except OSError as problem:
         say(f"run_all.py: cannot write: {problem}", sys.stderr)
         return 1
     finally:
         shutil.rmtree(args.folder, ignore_errors=True)
-    took = time.monotonic() - begin
+
+
+def run(args, names):
+    """Draw these figures, tell how they are, save; returns the exit status."""
+    begin, everything = time.monotonic(), Run(args)
+    records = everything.all(names, args.jobs)
+    report(records)
+    for name in gallery.save(args.out, args.folder, records, everything.seconds, args.only) if records else ():
+        say(f"{name}: only measured times differ, its picture stays; --only {name} replaces it", sys.stderr)
+    took, state = time.monotonic() - begin, gallery.summary(records)
     say(f"{len(records)} of {len(names)} figures in {took:.0f} s, in {args.out}: {state}", sys.stdout)
-    if stop:
-        say(f"interrupted by {signal.Signals(stop[0]).name}; finished figures are in place", sys.stderr)
-        return 128 + stop[0]
+    if everything.stop:
+        name = signal.Signals(everything.stop[0]).name
+        say(f"interrupted by {name}; finished figures are in place", sys.stderr)
+        return 128 + everything.stop[0]
     return 0 if all(map(gallery.right, records.values())) else 1
 
 

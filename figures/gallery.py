@@ -5,8 +5,6 @@ import json
 import math
 import os
 import platform
-from contextlib import suppress
-from importlib.metadata import version
 from numbers import Real
 from pathlib import Path
 
@@ -15,17 +13,17 @@ HERE = Path(__file__).resolve().parent
 FIGURES = {
     "explicit_kde": 4, "relu_or_silu": 4, "implicit_swiss_roll": 6, "ncsn_swiss_roll": 9, "mixture_weights": 2,
     "low_density": 5, "denoising_sigma": 5, "probe_variance": 2, "cost_vs_dimension": 3, "langevin_step": 2,
-    "continuous_noise": 12, "likelihood": 7, "objectives_compared": 7, "digits": 15, "high_dimension": 6,
-    "objectives_on_digits": 13, "without_gradient_descent": 5, "common_mistakes": 4,
+    "continuous_noise": 12, "likelihood": 7, "conditional": 10, "objectives_compared": 7, "digits": 15,
+    "own_data": 10, "high_dimension": 6, "objectives_on_digits": 13, "without_gradient_descent": 5,
+    "common_mistakes": 4,
 }
-FIGURES = {name: seconds for name, seconds in FIGURES.items() if (HERE / f"{name}.py").exists()}
 TIMED = {"cost_vs_dimension", "objectives_on_digits", "without_gradient_descent"}  # they show measured times
 WRITTEN = "# Gallery\n\nWritten by `python run_all.py`"
 
 
 def caption(name):
-    """The docstring of a figure's script, read from its text: python -OO has none."""
-    return ast.get_docstring(ast.parse((HERE / f"{name}.py").read_text(encoding="utf-8"))) or name
+    """The docstring of a figure's script, from its text: python -OO drops it elsewhere."""
+    return ast.get_docstring(ast.parse((HERE / f"{name}.py").read_text(encoding="utf-8")), clean=False) or name
 
 
 def checked(claim):
@@ -51,6 +49,16 @@ def verdict(record):
 def right(record):
     """Whether nothing failed and no claim was missed."""
     return verdict(record) in ("ok", "drawn, claims not checked")
+
+
+def summary(records):
+    """What is wrong with these records, or that nothing is, in one line."""
+    wrong = [f"{name} FAILED" if "error" in record else f"{name} MISSED {claim['text']!r}"
+             for name, record in records.items() for claim in record.get("claims", [None])
+             if claim is None or answer(claim, record["budget"]) == "NO"]
+    if not wrong and any(record["budget"] < 1 for record in records.values()):
+        return "claims are not checked at this budget"
+    return "; ".join(wrong) or ("all claims hold" if records else "none was finished")
 
 
 def bounds(claim):
@@ -82,54 +90,57 @@ def section(name, record):
 
 def gallery(figures):
     """The page README.md: each figure with its caption and its claims."""
-    full = all(record.get("budget") == 1 for record in figures.values())
-    head = ("each claim checked in the run that drew its picture" if full
+    head = ("each claim checked in the run that drew its picture" if all(r["budget"] >= 1 for r in figures.values())
             else "some with a small budget, at which claims are not checked")
     pages = [section(name, record) for name, record in figures.items()]
     return "\n".join([f"{WRITTEN}: {len(figures)} of {len(FIGURES)} figures, {head}.\n", *pages])
 
 
 def earlier(path):
-    """The records of a results.json that can be shown again; none of what is no such file."""
-    records = {}
-    with suppress(Exception):
-        found = json.loads(path.read_text(encoding="utf-8"))["figures"] if path.is_file() else {}
-        for name in FIGURES:
-            with suppress(Exception):
-                section(name, found[name]).encode()
-                json.dumps(found[name], allow_nan=False)
-                records[name] = found[name]
-    return records
+    """The records of a results.json that can be shown again; none of a file that is not ours."""
+    try:
+        figures = json.loads(path.read_text(encoding="utf-8"))["figures"] if path.is_file() else {}
+        figures = {name: figures[name] for name in FIGURES if name in figures}
+        (gallery(figures) + json.dumps(figures, allow_nan=False)).encode()
+        return figures
+    except Exception:  # whatever it is, it costs no work
+        return {}
 
 
-def only_values_differ(old, new):
-    """Whether two records are of the same figure with all claims holding, but for the values measured."""
-    if old is None or {verdict(old), verdict(new)} != {"ok"}:
+def stays(name, old, new):
+    """Whether a figure of measured times keeps picture and record: claims hold, only what was measured differs."""
+    if name not in TIMED or old is None or {verdict(old), verdict(new)} != {"ok"}:
         return False
     old, new = ({**record, "claims": [{**c, "value": 0} for c in record["claims"]]} for record in (old, new))
     return old == new
 
 
 def save(out, folder, records, seconds, only):
-    """Move pictures from the folder into out, their records over those of earlier runs, and write the pages anew.
-    Of a figure of measured times whose claims hold the earlier picture stays; yields the names of these."""
+    """Move pictures from the folder into out and their records over those of earlier runs; returns those that stay."""
     figures = earlier(out / "results.json")
-    for name, record in records.items():
-        if (name in TIMED and name not in only and (out / f"{name}.png").exists()
-                and only_values_differ(figures.get(name), record)):
-            yield name
-            continue
-        for picture in record.get("pictures", ()):
-            os.replace(folder / picture, out / picture)
-        figures[name] = record
-    figures = {name: figures[name] for name in FIGURES if name in figures}
-    packages = ("numpy", "autograd", "matplotlib")
-    versions = {"python": platform.python_version(), **{name: version(name) for name in packages}}
-    results = {"versions": versions, "figures": figures}
+    kept = [name for name, record in records.items()
+            if name not in only and (out / f"{name}.png").exists() and stays(name, figures.get(name), record)]
+    new = {name: record for name, record in records.items() if name not in kept}
+    for picture in [picture for record in new.values() for picture in record.get("pictures", ())]:
+        os.replace(folder / picture, out / picture)
+    figures = {name: {**figures, **new}[name] for name in FIGURES if name in {**figures, **new}}
+    from importlib.metadata import version  # slow to import
+    versions = {"python": platform.python_version(),
+                **{name: version(name) for name in ("numpy", "autograd", "matplotlib")}}
     times = {"platform": f"{platform.platform()}, {os.cpu_count()} cores", "seconds": seconds}
-    from figures.book import book  # it imports this file
-    for name, text in {"results.json": json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
-                       "times.json": json.dumps(times, indent=1) + "\n",
-                       "README.md": gallery(figures), "book.html": book(figures)}.items():
-        (folder / name).write_text(text, encoding="utf-8", newline="\n")
-        os.replace(folder / name, out / name)  # at once: a reader never sees half of it
+    write(out, folder, "results.json", as_json({"versions": versions, "figures": figures}))
+    write(out, folder, "times.json", as_json(times))
+    write(out, folder, "README.md", gallery(figures))
+    from figures.book import book  # last, since it reads every source
+    write(out, folder, "book.html", book(figures))
+    return kept
+
+
+def as_json(data):
+    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write(out, folder, name, text):
+    """Replace a file of out at once, from the folder: a reader never sees half of it."""
+    (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    os.replace(folder / name, out / name)
