@@ -60,7 +60,7 @@ SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if 
 # One figure, in a process of its own.
 
 def run_figure(name, seed, budget, folder, done):
-    """Draw one figure into the folder, and write its record there; of one that fails, the trace. done: how far it is."""
+    """Draw one figure into the folder, and write its record there: of one that fails, the trace."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # the parent hears them
     record = {"seed": seed, "budget": budget}
