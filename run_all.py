@@ -13,11 +13,9 @@ A figure is a script figures/NAME.py, in the table of figures/gallery.py; its do
     claims(m) -> [Claim, ...]                   its numbers, with the bounds that they must keep
     animate(m, path)                            if it is there, writes a moving picture, figures/ANIMATION
 
-Pictures, results.json (claims, seeds, versions), the gallery README.md and the book, book.html, are written when
-all figures are done, those of finished figures after an interrupt too. The same seed gives the same bytes on the
-same machine; seconds and platform stand in times.json, which git ignores. A figure of measured times cannot repeat
-itself: it runs alone, after the others, and where its claims hold and only measured values differ from the record,
-picture and record stay, unless --only names it.
+When all are done, or after an interrupt those that are, pictures, results.json, the gallery README.md and book.html
+are written: the same bytes for the same seed on the same machine; times.json holds seconds. A figure of measured times
+runs alone, after the others; while its claims hold its picture stays, unless --only names it.
 
 Exit status: 0 all claims hold, 1 a figure failed, a claim is missed or a file cannot be written, 2 bad usage,
 128 + n ended by signal n, the first of several: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
@@ -63,12 +61,12 @@ def run_figure(name, seed, budget, folder, done):
     """Draw one figure into the folder, and write its record there: of one that fails, the trace."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # the parent hears them
-    record = {"seed": seed, "budget": budget}
+    settings = {"seed": seed, "budget": budget}
     try:
-        record |= drawn(name, seed, budget, folder, done)
+        record = settings | drawn(name, seed, budget, folder, done)
         gallery.section(name, record).encode()  # what cannot be shown fails here, in its own figure
     except BaseException:
-        record = {"seed": seed, "budget": budget, "error": traceback.format_exc()}
+        record = settings | {"error": traceback.format_exc()}
     (folder / f"{name}.json").write_text(json.dumps(record, allow_nan=False), encoding="utf-8")
 
 
