@@ -90,14 +90,15 @@ def differentiated(score, H, y, noise, sigma, x):
     """∇ₓ of s's own −½ rᵀS⁻¹r − ½ log det S at one point, by autograd's operations, and s with it."""
     def log_likelihood(x):
         s, J = score(x), jacobian(score)(x)
-        S = np.dot(np.dot(H, sigma**2 * np.eye(len(x)) + sigma**4 * J), H.T) + noise**2 * np.eye(len(H))
+        C = sigma**2 * np.eye(len(x)) + sigma**4 * (J + J.T) / 2
+        S = np.dot(np.dot(H, C), H.T) + noise**2 * np.eye(len(H))
         r = y - np.dot(H, x + sigma**2 * s)
         return -0.5 * np.dot(r, np.dot(np.linalg.inv(S), r)) - 0.5 * np.log(np.linalg.det(S))
     return score(x) + elementwise_grad(log_likelihood)(x)
 
 
 def posterior():
-    """Mixtures by hand, m = 1, 2 and d = 1, 2, 3; one Gaussian without noise; fixed covariance; a network, m = 1."""
+    """Mixtures by hand, m = 1, 2 and d = 1, 2, 3; one Gaussian without noise; fixed covariance; a network."""
     settings = [("d2", MIXTURE, 1.0, H_2, 0.5, False), ("d2-rows", MIXTURE, 0.5, H_2, 0.25, True),
                 ("d1", LINE, 0.75, np.array([[1.5]]), 0.5, True), ("d3", SPACE, 2.0, draw("H d3", 2, 3), 0.5, False),
                 ("d3-one-row-of-H", SPACE, 0.25, draw("H d3 one", 1, 3), 1.0, True),
@@ -118,10 +119,13 @@ def posterior():
     inputs = {"score": {"kind": "noise_conditional_mlp", "params": params, "sigma_data": 0.75}, "x": x, "sigma": sigma,
               "H": H, "y": y, "noise": noise}
     yield posterior_case("d3-network", inputs, [differentiated(at, H, y, noise, sigma, x_n) for x_n in x], "autograd")
-    H = draw("H net two", 2, 3)
-    inputs, y = {**inputs, "H": H, "y": draw("y net two", N, 2), "sigma_data": 0.75}, draw("y net two", N, 2)
-    yield posterior_case("fixed-d3-network", inputs, [
-        fixed(lambda x: (at(x), jacobian(at)(x)), sigma, H, y_n, noise, 0.75, x_n) for x_n, y_n in zip(x, y)],
+    H, seen = draw("H net two", 2, 3), draw("y net two", N, 2)
+    inputs = {**inputs, "H": H, "y": seen}
+    yield posterior_case("d3-two-rows-network", inputs, [
+        differentiated(at, H, y_n, noise, sigma, x_n) for x_n, y_n in zip(x, seen)], "autograd",
+        ["∂s/∂x is not symmetric: S takes its symmetric part"])
+    yield posterior_case("fixed-d3-network", {**inputs, "sigma_data": 0.75}, [
+        fixed(lambda x: (at(x), jacobian(at)(x)), sigma, H, y_n, noise, 0.75, x_n) for x_n, y_n in zip(x, seen)],
         "autograd")
 
 
