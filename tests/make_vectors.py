@@ -82,8 +82,8 @@ FUNCTIONS = {
     "kde_score": "x (N,d), data (n,d), h, leave_one_out -> value (N,d)",
     "kde_log_density": "x (N,d), data (n,d), h -> value (N,); leave_one_out where it is given",
     "implicit_loss": "score, x (N,d) -> value, s (N,d), trace (N,), gradient of value",
-    "generalised_loss": "score, x (N,d), g, the name of a function: x, x^2 entry by entry, or 1 - |x|^2, (N,1) -> value, "
-                        "gradient of value",
+    "generalised_loss": "score, x (N,d), g, the name of a function: x, x^2 entry by entry, or 1 - |x|^2, (N,1) -> "
+                        "value, gradient of value",
     "linear_score": "features omega (d,m), beta (m,) for f(x) = sqrt(2/m) cos(x omega + beta), x (N,d), ridge, "
                     "at (B,d) -> value (B,d), the fitted score at the points at",
     "sliced_loss": "score, x (N,d), v (N,d) or (M,N,d) -> value, s (N,d), Jv like v, gradient of value",

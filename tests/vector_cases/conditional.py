@@ -79,8 +79,8 @@ def by_hand(spec, sigma, H, y, noise, x):
 
 
 def fixed(at, sigma, H, y, noise, c, x):
-    """The same for C = I/(1/σ² + 1/c²), which has no slope; J(x) of the score by at(x) = s, J."""
-    s, J = at(x)
+    """The same for C = I/(1/σ² + 1/c²), which has no slope; at(x) is s, its Jacobian J, and perhaps more."""
+    s, J = at(x)[:2]
     S = H @ H.T / (1 / sigma**2 + 1 / c**2) + noise**2 * np.eye(len(H))
     D, slope = x + sigma**2 * s, np.eye(len(x)) + sigma**2 * J
     return s + slope.T @ H.T @ np.linalg.inv(S) @ (y - H @ D)
@@ -110,7 +110,7 @@ def posterior():
         yield posterior_case(name, inputs, [by_hand(spec, sigma, H, y_n, noise, x_n) for x_n, y_n in zip(x, seen)],
                              flags=["without noise"] * (noise == 0))
         if name in ("d2", "d3"):
-            at = lambda x, law=widened(spec, sigma): curvatures(**law, x=x)[:2]
+            at = partial(curvatures, *widened(spec, sigma).values())
             yield posterior_case(f"fixed-{name}", {**inputs, "sigma_data": 1.5},
                                  [fixed(at, sigma, H, y_n, noise, 1.5, x_n) for x_n, y_n in zip(x, seen)])
     params, sigma, H, noise = network("posterior net", [4, 5, 4, 3]), 0.5, draw("H net", 1, 3), 0.75

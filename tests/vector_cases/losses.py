@@ -99,7 +99,7 @@ def implicit():
 
 
 WEIGHTS = {"x": (lambda x: x, np.ones_like), "x^2": (lambda x: x**2, lambda x: 2 * x),
-           "1 - |x|^2": (lambda x: 1 - np.sum(x**2, axis=1, keepdims=True), lambda x: -2 * x)}  # g and its slopes ∂_i g_i
+           "1 - |x|^2": (lambda x: 1 - np.sum(x**2, axis=1, keepdims=True), lambda x: -2 * x)}  # g and ∂_i g_i
 
 
 def product_rule(s, slopes, x, g):

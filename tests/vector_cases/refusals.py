@@ -87,9 +87,9 @@ def errors():
         yield error_case(f"GaussianMixture-{argument}-{name}", "GaussianMixture.score",
                          {"mixture": {**MIXTURE, argument: value}, "x": X}, argument)
     yield error_case("probes-kind", "probes", {"kind": "uniform", "shape": [3, 2]}, "kind")
-    yield error_case("posterior_score-H-dependent", "posterior_score", {
-        **GOOD["posterior_score"], "H": [[1.0, 1.0], [1.0, 1.0]], "y": [0.5, 1.0], "noise": 0.0}, "H", "FloatingPointError",
-        ["rows of H that depend on each other, without noise"])
+    twice = {**GOOD["posterior_score"], "H": [[1.0, 1.0], [1.0, 1.0]], "y": [0.5, 1.0], "noise": 0.0}
+    yield error_case("posterior_score-H-dependent", "posterior_score", twice, "H", "FloatingPointError",
+                     ["rows of H that depend on each other, without noise"])
     yield from diverging()
 
 
