@@ -31,7 +31,7 @@ HEADER = {
         "score": "a score function s(x), (N,d) -> (N,d), by kind: mlp; energy_mlp (minus the gradient of its energy); "
                  "mixture; kde; noise_conditional_mlp and smoothed_mixture are s(x, sigma): where the score itself "
                  "holds a sigma, that is its level. The module of that chapter has the formula",
-        "since": "2 marks a case that version 1 does not have; the others keep their ids and numbers for ever",
+        "since": "the version that added a case, where that is not 1; cases keep their ids and numbers for ever",
         "value": "what the function returns (GaussianMixture.smoothed returns a mixture: value is its score, "
                  "log_density its log-density); s, Jv, trace: the score, its directional derivative and the trace of "
                  "its Jacobian at the points where the function needs them (denoising_loss, ncsn_loss: at x + sigma z)",

@@ -99,7 +99,7 @@ def differentiated(score, H, y, noise, sigma, x):
 
 def posterior():
     """Mixtures by hand, m = 1, 2 and d = 1, 2, 3; one Gaussian without noise; fixed covariance; a network."""
-    settings = [("d2", MIXTURE, 1.0, H_2, 0.5, False), ("d2-rows", MIXTURE, 0.5, H_2, 0.25, True),
+    settings = [("d2", MIXTURE, 1.5, H_2, 0.5, False), ("d2-rows", MIXTURE, 0.5, H_2, 0.25, True),
                 ("d1", LINE, 0.75, np.array([[1.5]]), 0.5, True), ("d3", SPACE, 2.0, draw("H d3", 2, 3), 0.5, False),
                 ("d3-one-row-of-H", SPACE, 0.25, draw("H d3 one", 1, 3), 1.0, True),
                 ("d2-no-noise", TILTED, 0.5, np.array([[1.0, -0.5]]), 0.0, False)]
