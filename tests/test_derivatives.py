@@ -122,6 +122,7 @@ def test_derivatives_that_a_score_offers_are_used():
     assert np.all(s == np.dot(X, W)) and np.all(Jv == np.dot(STACK, W))
     s, tr = divergence(KnowsItsDerivatives(), X)
     assert np.all(s == np.dot(X, W)) and np.all(tr == 5)
+    assert np.all(divergence(SimpleNamespace(jvp=KnowsItsDerivatives().jvp), X)[1] == 5)
     assert np.all(divergence(SimpleNamespace(divergence=lambda x: (x, 7 * x[:, 0])), X)[1] == 7 * X[:, 0])
 
 
