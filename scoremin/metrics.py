@@ -101,7 +101,7 @@ def neighbour_distance(a, b, k):
     """Distance from each point of a (n,d) to the k-th nearest of b (m,d), (n,), in blocks as above."""
     rows = max(1, 2**16 // len(b))
     blocks = (distances(a[i:i + rows], b) for i in range(0, len(a), rows))   # (B,m)
-    return np.concatenate([np.partition(R, k - 1, axis=1)[:, k - 1] for R in blocks])  # (n,)
+    return np.concatenate([np.partition(R, k - 1, axis=1)[:, k - 1].copy() for R in blocks])  # (n,)
 
 
 def _share_within(a, b, k):

@@ -250,6 +250,13 @@ def test_what_is_kept_is_copied():
         assert np.array_equal(spoiled, run(lambda x, *sigma: -x))
 
 
+def test_points_of_another_width_are_refused_by_a_network():
+    """(NET.1) In a loss too, which calls it behind its gates."""
+    for run in (sm.implicit_loss, sm.divergence, lambda score, x: sm.denoising_loss(score, x, x, 0.5)):
+        with pytest.raises(ValueError, match=r"x has shape \(4, 3\); want \(N, 2\)"):
+            run(MLP(NETWORK), np.ones((4, 3)))
+
+
 def test_a_score_may_return_one_buffer_again_and_again():
     """(SSM.12) (DSM.13) Its second call does not change the value of the first."""
     buffer = np.empty_like(X)
@@ -358,6 +365,14 @@ def test_the_callers_error_state_raises_nothing_and_his_callback_keeps_it():
         with pytest.raises(FloatingPointError, match="divide by zero"):
             sm.langevin(score, X, 0.1, 2, generator(), callback=lambda i, x: np.ones(1) / 0)
         assert set(np.geterr().values()) == {"raise"}
+
+
+def test_an_answer_out_of_range_is_an_error_that_names_the_function():
+    """(DSM.8) (ESM.5) (MIX.1) From numbers that are all in range: σ² s, and distances whose squares are not."""
+    for name, changed in (("tweedie", {"score": lambda x: np.full(x.shape, 1e300), "sigma": 1e100}),
+                          ("kde_log_density", {"x": 1e160 * X}), ("GaussianMixture.log_density", {"x": 1e160 * X})):
+        with pytest.raises(FloatingPointError, match=f"^{name} is not finite"):
+            call(name, **changed)
 
 
 def test_an_overflow_inside_a_score_is_not_blamed_on_the_step():
