@@ -130,7 +130,8 @@ def claims(m):
     """Bounds: a mean over probes or over ±z never has more variance than what it is the mean of, (NCSN.8): half as
     much under ±z were what is odd and what is even in z alike, and less as σ is small. The closed form (ISM.13) is
     an identity, to rounding in float32; what leaves less noise than the best linear score (DSM.11) has learned more
-    than two moments, and none leaves less than half of it. That denoising comes first is the order that the caption states."""
+    than two moments, and none leaves less than half of it. That denoising comes first is the order that the caption
+    states."""
     variance, final = m.variance, {name: errors[-1] for name, errors in m.errors.items()}
     noisier = lambda a, b, text, *numbers: (f"variance of the gradient: {a} over {b}{text}", variance[a] / variance[b],
                                             *numbers)

@@ -55,10 +55,10 @@ room, says what a public function demands of its arguments; a reader of the math
 
 from .conditional import given, posterior_score
 from .data import GaussianMixture, checkerboard, standardise, swiss_roll, two_moons
-from .denoising import denoising_loss, denoising_vr_loss, tweedie
+from .denoising import as_score, denoising_loss, denoising_vr_loss, tweedie
 from .derivatives import divergence, jvp
 from .explicit import explicit_loss, kde_log_density, kde_score
-from .implicit import implicit_loss
+from .implicit import generalised_loss, implicit_loss
 from .langevin import annealed_langevin, langevin
 from .linear import linear_score
 from .metrics import (
@@ -70,3 +70,5 @@ from .recipe import sampler
 from .sde import dpm_solver, log_likelihood, probability_flow, reverse_sde
 from .sliced import finite_difference_loss, probes, sliced_loss, sliced_vr_loss
 from .train import fit
+
+__all__ = [name for name, value in list(globals().items()) if callable(value)]  # so that help() lists them

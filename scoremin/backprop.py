@@ -129,8 +129,8 @@ def evaluate(plain, rule, params, *arrays):
     if not by_hand(params, *arrays):
         return plain(params, *arrays)
     values, pullback = rule(getval(params), *arrays)
-    recorded_values = recorded(params, values, pullback, lambda params: plain(params, *arrays))
-    return tuple(recorded_values) if isinstance(values, tuple) else recorded_values
+    on_tape = recorded(params, values, pullback, lambda params: plain(params, *arrays))
+    return (on_tape[0], on_tape[1]) if isinstance(values, tuple) else on_tape
 
 
 @primitive

@@ -23,8 +23,8 @@ from autograd.tracer import getval
 from .backprop import cast, traced
 
 LIMITS = {np.dtype(kind): (np.finfo(kind).tiny.item()**0.5, np.finfo(kind).max.item()**0.5) for kind in "fd"}
+ROUNDING = {dtype: np.finfo(dtype).eps.item() for dtype in LIMITS}
 DOUBLE = np.dtype(np.float64)
-PROBES = ("rademacher", "gaussian", "sphere")
 
 
 def demand(holds, name, x, wanted, error=TypeError):
@@ -38,6 +38,11 @@ def demand(holds, name, x, wanted, error=TypeError):
 def gate(wanted, holds, become=lambda value: value, error=TypeError):
     """The gate of what holds."""
     return lambda name, value, x=None: become(demand(holds(value), name, value, wanted, error))
+
+
+def word(*words):
+    """The gate of one of these words."""
+    return gate(f"one of {words}", lambda value: isinstance(value, str) and value in words, error=ValueError)
 
 
 # Arrays.
@@ -149,15 +154,16 @@ def parameters(params):
     layers, width = getval(params), None
     demand(isinstance(layers, (list, tuple)) and layers, "params", layers, "a list of (W (in, out), b (out,))")
     for l, layer in enumerate(map(getval, layers)):
-        demand(isinstance(layer, (list, tuple)) and len(layer) == 2, f"params[{l}]", layer, "(W (in, out), b (out,))")
-        for a in map(getval, layer):
-            right = type(a) in (np.ndarray, np.memmap) and a.dtype in LIMITS  # no matrix, no mask
-            demand(right, f"params[{l}]", a, "arrays of float32 or float64")
-            if not isinstance(params, Box):  # in training the loss would show it
-                floats(f"params[{l}]", a)
+        name = f"params[{l}]"
+        demand(isinstance(layer, (list, tuple)) and len(layer) == 2, name, layer, "(W (in, out), b (out,))")
         W, b = map(getval, layer)
+        for a in (W, b):
+            right = type(a) in (np.ndarray, np.memmap) and a.dtype in LIMITS  # no matrix, no mask
+            demand(right, name, a, "arrays of float32 or float64")
+            if not isinstance(params, Box):  # in training the loss would show it
+                floats(name, a)
         if W.ndim != 2 or not W.size or b.shape != W.shape[1:] or W.shape[0] != (width or W.shape[0]):
-            raise ValueError(f"params[{l}] has shapes {W.shape} and {b.shape}; want ({width or 'in'}, out) and (out,)")
+            raise ValueError(f"{name} has shapes {W.shape} and {b.shape}; want ({width or 'in'}, out) and (out,)")
         width = W.shape[1]
     copied = params if traced(params) else [(W.copy(), b.copy()) for W, b in params]
     return copied, getval(getval(layers[0])[0]).shape[0], width
@@ -248,7 +254,7 @@ class Watched:
                 demand(False, self.name, self.f, f"a function called as {self.name}(x{', sigma' * len(more)})")
             if "read-only" in str(error):
                 raise ValueError(f"{self.name} writes into its argument; it must leave x as it is") from error
-            if isinstance(x, Box):
+            if isinstance(x, Box) and not str(error).startswith(self.name):
                 raise TypeError(f"{self.name} cannot be traced ({error}); write it with autograd.numpy, not numpy, and "
                                 "without assignment to entries") from error
             raise
@@ -302,6 +308,8 @@ def number(name, value, wanted, holds):
 def positive(name, value, x=None):
     """value as a Python float > 0 whose square is a number too, in x's dtype; it leaves the dtype of arrays alone."""
     least, most = LIMITS[getattr(x, "dtype", DOUBLE)]
+    if type(value) is float and least < value < most:
+        return value
     return float(number(name, value, "one finite number > 0, also squared", lambda value: least < value < most))
 
 
@@ -327,10 +335,10 @@ def put_on_x(gate, name, sigma, x=None):
     """sigma by its gate; refused where rounding would take it away, and x + sigma·z be x."""
     sigma, a = gate(name, sigma, x), getval(x)
     if hasattr(x, "dtype"):
-        size = math.sqrt(np.vdot(a, a) / a.size)
-        if np.min(sigma) < 4 * np.finfo(a.dtype).eps * size:
-            raise ValueError(f"{name} is {np.min(sigma):.3g}, lost beside x, of size {size:.3g}, in the rounding of "
-                             f"{a.dtype}; want more, or standardised data")
+        least, size = sigma if type(sigma) is float else sigma.min(), math.sqrt(np.vdot(a, a) / a.size)
+        if least < 4 * ROUNDING[a.dtype] * size:
+            raise ValueError(f"{name} is {least:.3g}, lost beside x, of size {size:.3g}, in the rounding of {a.dtype}; "
+                             "want more, or standardised data")
     return sigma
 
 
@@ -340,16 +348,16 @@ several, function = partial(whole, least=2), gate("a function", callable)
 noise_levels, maybe = partial(put_on_x, levels), lambda name, a, x=None: None if a is None else positive(name, a, x)
 grid, upwards = partial(descending, least=2), partial(descending, least=2, upwards=True)
 KINDS = {name: kind for names, kind in {
-    "x x_noisy data H": points, "z target": rows, "y": observed, "v": partial(rows, stack=True), "score": Watched,
+    "x x_noisy data H": points, "z target": rows, "y": observed, "v": partial(rows, stack=True), "score model": Watched,
     "energy prior": partial(Watched, shape=lambda x: x.shape[:1]),
-    "features": partial(Watched, shape=lambda x: (len(x), None)), "loss": loss, "callback": callback,
+    "features g": partial(Watched, shape=lambda x: (len(x), None)), "loss": loss, "callback": callback,
     "sigma radius": partial(put_on_x, positive), "h step learning_rate sigma_data sigma_max sigma_min": positive,
     "noise temperature ridge": nonnegative, "sigmas": descending, "n_steps": partial(whole, least=0),
     "n k steps batch_size n_permutations": whole, "sizes shape": wholes,
     "progress": gate("a function, such as tqdm", lambda f: f is None or callable(f), lambda f: f or iter),
     "rng": gate("a numpy.random.Generator, as default_rng(0) is", lambda rng: isinstance(rng, np.random.Generator)),
-    "kind": gate('"rademacher", "gaussian" or "sphere"', lambda a: isinstance(a, str) and a in PROBES,
-                 error=ValueError),
+    "kind": word("rademacher", "gaussian", "sphere"),
+    "predicts": word("noise", "denoiser", "score", "velocity"), "path": word("ve", "vp", "linear"),
     "leave_one_out denoise skip one_scale rounded annealed": gate(
         "True or False", lambda a: isinstance(a, (int, np.bool_)) and a in (0, 1), bool),
     "dtype": gate("numpy.float32 or numpy.float64",
@@ -394,7 +402,9 @@ def result(f, value, x):
     if isinstance(value, tuple):
         return tuple(result(f, a, x) for a in value)
     if isinstance(value, (np.ndarray, np.floating, Box)):
-        value = in_precision(value, getattr(x, "dtype", getval(value).dtype))
+        dtype = getval(value).dtype
+        if getattr(x, "dtype", dtype) != dtype:
+            value = in_precision(value, x.dtype)
         if not isinstance(value, Box) and not finite(value):
             raise FloatingPointError(f"{f.__qualname__.split('.<')[0]} is not finite: the inputs are too large, or too "
                                      f"far apart, for {value.dtype}")

@@ -43,16 +43,37 @@ is twice (DSM.9) at one level in other variables, with ẑ_t(x_t) = ẑ(x̃), an
 
     (DSM.15) x̃ = x_t/√ᾱ,   σ² = (1 − ᾱ)/ᾱ,   ∇log q_t(x_t) = s(x̃)/√ᾱ = −ẑ(x̃)/√(1−ᾱ)
 
-For small σ, Taylor under the integral (DSM.1) gives q_σ = p + ½σ²Δp + O(σ⁴), as E z = 0 and E zzᵀ = I. Take
-the logarithm and then the gradient:
+In general a network may see x_t = a x + b z in a time t and predict something else. Over a, x_t is x̃ at σ = b/a, so
+with D = E[x|x̃] it is x_t = a D + b ẑ, its score is −ẑ/b, and its mean velocity, dots for d/dt, the rate of a D + b ẑ:
+
+    (DSM.20) a = 1, b = σ (VE);   a = √ᾱ, b = √(1 − ᾱ) (VP);   a = 1 − t, b = t (linear, flow matching);   σ = b/a
+    (DSM.21) v = E[ȧ x + ḃ z | x_t] = ȧ D + ḃ ẑ
+
+VE in the time σ has v = ẑ; VP in the angle t, a = cos t, b = sin t, has √ᾱ ẑ − √(1 − ᾱ) D, called v-prediction; the
+linear path has ẑ − D = −(x_t + t s_t)/(1 − t), s_t the score of x_t. A prediction y of αẑ + βD is solved for ẑ:
+
+    (DSM.22) ẑ = (a y − β x_t)/(α a − β b),   s = −ẑ/σ
+    (DSM.23) E‖v − (z − x)‖² = 2 (1 + σ)² σ² J_DSM,   ∫_0^1 E‖v − (z − x)‖² dt = 2 ∫_0^∞ σ² J_DSM dσ   (linear)
+
+the last since v − (z − x) = (1 + σ)(ẑ − z) and dt = dσ/(1 + σ)²: flow matching with t uniform is noise prediction
+with σ uniform, which starves small σ. Where log σ is uniform, each factor of two has its share.
+
+For small σ and a smooth p > 0, Taylor under the integral (DSM.1) gives q_σ = p + ½σ²Δp + O(σ⁴), as E z = 0 and
+E zzᵀ = I. Take the logarithm and then the gradient:
 
     (DSM.17) ∇log q_σ = ∇log p + ½σ² ∇(Δp/p) + O(σ⁴),   so that DSM → ESM as σ → 0
 
-And matching noisy scores at all σ matches densities. As ∂p_σ/∂σ² = ½Δp_σ and likewise for another density q_σ,
+And matching noisy scores at all σ matches densities. Let p_σ and, here, q_σ be two
+densities p and q under noise. As ∂p_σ/∂σ² = ½Δp_σ and likewise for q_σ,
 KL = ∫ p_σ log(p_σ/q_σ) changes by ½∫ Δp log(p/q) − ½∫ (p/q) Δq. By parts, with b = ∇log p − ∇log q, this is
 −½∫ p ∇log pᵀb + ½∫ p ∇log qᵀb, that is
 
     (DSM.18) d KL(p_σ‖q_σ)/dσ² = −½ E_{p_σ} ‖∇log p_σ − ∇log q_σ‖²   (de Bruijn)
+    (DSM.19) KL(p‖q) = ½ ∫_0^∞ E_{p_σ} ‖b_σ‖² dσ²,   b_σ = ∇log p_σ − ∇log q_σ
+
+The second is the integral of the first, as KL → 0 for σ → ∞. Since dσ² = 2σ² d log σ, noise prediction with log σ
+uniform (NCSN.4) has just these weights, up to a constant: "likelihood weighting". A learned s need not be the
+score of any q_σ; then its loss so weighted, and the KL of the start, bound the KL of p from what (SDE.6) samples.
 
 For a linear score s = −A(x̃ − m), and data of mean μ and covariance S (1/n), as in (ISM.8),
 
@@ -69,10 +90,11 @@ control variate), and the last term, leaves the same mean gradient and, as σ �
     (DSM.13) ½‖s(x̃)‖² + zᵀ(s(x̃) − s(x))/σ  →  ½‖s‖² + zᵀ ∂s/∂x z,   + d/2σ² for the mean of (DSM.4)
 
 Cost: one network pass. Sources: Vincent 2011, eq. 11 and appendix; Robbins 1956, Efron 2011
-(Tweedie); Ho et al. 2020, eq. 14; Wang et al. 2020 (control variate); Lyu 2009 (DSM.18).
+(Tweedie); Ho et al. 2020, eq. 14; Wang et al. 2020 (control variate); Lyu 2009 (DSM.18); Song, Durkan, Murray &
+Ermon 2021 (likelihood weighting); Salimans & Ho 2022 (v-prediction); Lipman et al. 2023 (flow matching).
 """
 
-from .checks import checked, positive
+from .checks import checked, levels, positive
 from .derivatives import half_square, inner, mean
 
 
@@ -97,3 +119,29 @@ def tweedie(score, x_noisy, sigma):
     """E[x | x_noisy] (N,d), the denoised points, for the score of q_σ. Where σ is large against the
     data the two terms cancel, and float32 loses digits."""
     return x_noisy + sigma**2 * score(x_noisy)                               # (N,d)  (DSM.8)
+
+
+def path_at(path, sigma):
+    """t, a, b, ȧ, ḃ of a path at σ, like sigma."""
+    if path == "ve":
+        return sigma, 1.0, sigma, 0.0, 1.0                                   # (DSM.20) (DSM.21)
+    if path == "vp":
+        a = (1 + sigma**2)**-0.5                                             # √ᾱ
+        return a**2, a, sigma * a, -sigma * a, a                             # (DSM.20) (DSM.21)
+    return sigma / (1 + sigma), 1 / (1 + sigma), sigma / (1 + sigma), -1.0, 1.0  # (DSM.20) (DSM.21)
+
+
+@checked
+def as_score(model, predicts, path="ve"):
+    """The score function s(x, sigma) of a model(x_t, t) that was trained for another prediction, on another path.
+
+    predicts: "noise" ẑ, "denoiser" D, "score" ∇log q_t(x_t), or "velocity" (DSM.21). path: "ve", x_t = x + σz, t = σ;
+    "vp", x_t = √ᾱ x + √(1 − ᾱ) z, t = ᾱ, whose velocity is v-prediction; "linear", x_t = (1 − t) x + t z. A model
+    whose data are at t = 1 is lambda x, t: -model(x, 1 - t). t comes as an array (N,)."""
+    @checked(sigma=levels)
+    def score(x, sigma):                                                     # (N,d) (N,1)
+        t, a, b, da, db = path_at(path, sigma)
+        alpha, beta = {"noise": (1, 0), "denoiser": (0, 1), "score": (-1 / b, 0), "velocity": (db, da)}[predicts]
+        y = model(a * x, t)                                                  # (N,d)
+        return (beta * x - y) * a / (alpha * a - beta * b) / sigma           # (N,d)  (DSM.22)
+    return score

@@ -4,9 +4,9 @@ The Fisher divergence measures how far the model's score is from that of the den
 
     (ESM.1)  J_ESM(θ) = ½ E_{x~p} ‖s_θ(x) − ∇log p(x)‖²
 
-For continuous s and ∇log p it is zero exactly when s_θ = ∇log p wherever p > 0. It weighs errors by p:
-where there are no data, nothing is learned. And equal scores mean equal densities only where the support
-is connected. Let p = Σ_k w_k p_k and p' = Σ_k w'_k p_k have the same parts with other weights. Where
+For continuous s and ∇log p it is zero exactly when s_θ = ∇log p wherever p > 0. An error counts by how likely its x
+is: where there are no data, nothing is learned. And equal scores mean equal densities only where the support is
+connected. Let p = Σ_k w_k p_k and p' = Σ_k w'_k p_k have the same parts with other weights. Where
 one part alone matters its weight is a factor, and ∇log p = ∇log p_k = ∇log p'. As the parts separate,
 
     (ESM.7)  ½ E_p ‖∇log p' − ∇log p‖² → 0,   KL(p, p') → Σ_k w_k log(w_k/w'_k)
@@ -26,9 +26,9 @@ normaliser (2πh²)^{d/2} is the same in every kernel, so it cancels in the weig
 
 Its Jacobian is (MIX.5) with r_i = w_i, u_i = (x_i − x)/h² and Σ_i = h²I. At a data point, x = x_j, the
 point's own kernel is the largest and pulls nothing. Writing w_j = 1/(1 + r) with
-r = Σ_{i≠j} exp(−‖x_j−x_i‖²/2h²), and w'_i for the weights without point j,
+r = Σ_{i≠j} exp(−‖x_j−x_i‖²/2h²), and w_i^{(j)} for the weights without point j,
 
-    (ESM.6)  ∇log p_h(x_j) = r/(1 + r) · Σ_{i≠j} w'_i (x_i − x_j)/h²
+    (ESM.6)  ∇log p_h(x_j) = r/(1 + r) · Σ_{i≠j} w_i^{(j)} (x_i − x_j)/h²
 
 so between distinct points the score shrinks to 0 as h → 0. When x is the data, leave one out, which
 is the second factor alone. The density too is overrated at x_j by its own kernel. Left out,

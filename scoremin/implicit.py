@@ -26,7 +26,8 @@ E[∂_j log p] = 0 and E[x_i ∂_j log p] = −[i = j], a check for any learned 
 
     (ISM.7)  E_p[∇log p] = 0,   E_p[∇log p(x) xᵀ] = −I
 
-They are Stein's identity for s = ∇log p and a matrix field A(x), (∇·A)_i = Σ_j ∂A_ij/∂x_j, with pA → 0 far out,
+They are Stein's identity for s = ∇log p and a matrix field A(x), (∇·A)_i = Σ_j ∂A_ij/∂x_j, with pA → 0 far out and
+both means finite,
 
     (ISM.16) E_p[A(x) ∇log p(x) + ∇·A(x)] = 0
 
@@ -37,7 +38,7 @@ at A constant and A = x_i I. In one dimension, by hand: s = −a(x − m) has J_
 For a linear score s(x) = −A(x − m), m a parameter, on data of mean μ and covariance S (1/n, not 1/(n−1)),
 
     (ISM.8)  J_ISM = ½ tr(A S Aᵀ) + ½‖A(μ − m)‖² − tr A,   least at A = S⁻¹, m = μ, if S⁻¹ exists
-    (ISM.14) if Sn = 0 for a unit vector n, then A = c nnᵀ, m = μ has J_ISM = −c, unbounded below
+    (ISM.14) if Se = 0 for a unit vector e, then A = c eeᵀ, m = μ has J_ISM = −c, unbounded below
 
 so a pixel that never changes, or collinear columns, must go before training ((DSM.11) has no such
 exception). Fails. (a) With finitely many points a flexible model wins without end: near each x_i let
@@ -50,12 +51,30 @@ support, (ISM.3) is false: for uniform p on [0, 1],
 
     (ISM.10) E_p[s'] = s(1) − s(0), not −E_p[s ∇log p] = 0
 
+A weight g(x) ≥ 0, (N,d) or (N,1), that vanishes at the boundary repairs it: for positive data g = x or x². With g ∘ s
+for the field, p g ∘ s → 0 there too, (ISM.3) holds again, and the square expands as in (ISM.1):
+
+    (ISM.17) ½ E‖√g ∘ (s − ∇log p)‖² = E[½‖√g ∘ s‖² + ∇·(g ∘ s)] + ½ E‖√g ∘ ∇log p‖²
+
+For N(.5, 1) cut at 0 the best Gaussian of (ISM.4) has mean 1.009 and precision 2.057, that of g = x has .5 and 1.
 (c) ReLU: φ'' = 0 except at kinks, which no sample hits. A piecewise linear energy has a piecewise
 constant score, so the trace vanishes and the flat density is optimal:
 
     (ISM.11) tr ∂s/∂x = 0 at almost every x,   J_ISM = ½ E‖s‖² ≥ 0, least at s = 0
 
 A ReLU score network has a trace, but its gradient misses how kinks move, and is biased.
+
+How good is the minimum of n points? By the law of large numbers it tends to the truth, if the model has it and no
+other s as good; expand its gradient, 0 there, about the truth θ*, and use the central limit theorem: with ℓ(x, θ)
+the term of one point in (ISM.4),
+
+    (ISM.18) √n (θ̂ − θ*) → N(0, H⁻¹ K H⁻¹),   H = E ∂²ℓ/∂θ∂θᵀ,   K = Cov ∂ℓ/∂θ
+
+which for the Gaussian (ISM.15) is maximum likelihood, and has no bound for weights of far modes, H → 0 by (ESM.7).
+For an energy, contrastive divergence compares data x with x' after one Langevin step; by (LD.12) for f = ∂E/∂θ, as
+∂s/∂θ = −∇f, one small step of it is the same descent (noise-contrastive estimation, with another density, is not):
+
+    (ISM.19) E[∂E(x)/∂θ] − E[∂E(x')/∂θ] = ½ step ∂J_ISM/∂θ + O(step²)
 
 Cost: the exact trace takes d directional derivatives (JVP.2), so that a step costs about d times one
 of SSM, or half that where all directions share one pass for s, as in BP; a plain callable is evaluated
@@ -70,11 +89,12 @@ Set o = i and sum over i first: the sum is the matrix product W_3 W_1, the same 
     (ISM.13) tr ∂s/∂x = φ'_1ᵀ (W_2 ∘ (W_3 W_1)ᵀ) φ'_2
 
 whatever d is: two more products, W_3 W_1 once a step and φ'_1ᵀ(…) once a row. (OT-Flow has exact traces
-at the cost of an estimator, too.) Sources: Hyvärinen 2005, theorem 1 and section 3.1; Onken et al. 2021.
+at the cost of an estimator, too.) Sources: Hyvärinen 2005, theorem 1 and section 3.1; 2007
+(ISM.17, ISM.19); Onken et al. 2021.
 """
 
 from .checks import checked
-from .derivatives import divergence, half_square, mean
+from .derivatives import divergence, half_square, inner, mean
 
 
 @checked
@@ -82,3 +102,12 @@ def implicit_loss(score, x):
     """E[½‖s‖² + tr ∂s/∂x], a scalar, with the exact trace."""
     s, tr = divergence(score, x)                                             # (N,d) (N,)
     return mean(half_square(s) + tr)                                         # ()  (ISM.4)
+
+
+@checked
+def generalised_loss(score, x, g):
+    """E[½‖√g ∘ s‖² + ∇·(g ∘ s)], a scalar, for data with a boundary, where g(x) >= 0, (N,d) or (N,1), vanishes.
+
+    g is written with autograd.numpy; g = 1 is implicit_loss. Source: Hyvärinen 2007."""
+    gs, tr = divergence(lambda x: g(x) * score(x), x)                        # (N,d) (N,)
+    return mean(0.5 * inner(gs, score(x)) + tr)                              # ()  (ISM.17)

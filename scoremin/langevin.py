@@ -14,7 +14,13 @@ in the second; as f is arbitrary, q obeys the Fokker–Planck equation, where q�
 
     (LD.2)  ∂q/∂t = −½ ∇·(q ∇log p) + ½ ∇·∇q = ½ ∇·(q ∇log(q/p))
 
-zero at q = p: the data's density is stationary. A step of size step in t gives the sampler,
+zero at q = p: the data's density is stationary. And q only ever comes nearer to it. As ∫ ∂q/∂t dx = 0, the rate
+of KL(q‖p) is ∫ ∂q/∂t log(q/p) dx; put (LD.2) in and integrate by parts,
+
+    (LD.14) d/dt KL(q‖p) = −½ E_q‖∇log q − ∇log p‖²
+
+so that the distance falls from any start, at the rate of the explicit loss (ESM.1) of p's score on q; slowly where
+that is small, as it is for mixtures that differ in their weights alone (ESM.7). A step in t gives the sampler,
 
     (LD.3)  x ← x + (step/2) s(x) + √step z,   z ~ N(0, I)
     (LD.4)  the other convention, x ← x + ε s(x) + √(2ε) z, is step = 2ε
@@ -35,14 +41,15 @@ at each level of σ_1 > … > σ_L on the score of q_σ, with a step that shrink
     (LD.8)  step_i = step · σ_i²/σ_L²
     (LD.9)  ‖½ step_i s‖ / ‖√step_i z‖ ≈ ½ √step_i ‖s‖/√d ≤ ½ √step/σ_L,   with equality for a point mass
 
-in root mean square, as E‖s‖² ≤ d/σ_i² by (DSM.3). Drift and noise keep a bounded ratio at every level,
-which σ instead of σ² would not. For data with a density the ratio falls with σ_i: at N(0, 1) it is
+in root mean square, as E‖s‖² ≤ d/σ_i² by (DSM.3). For a point mass the ratio of drift to noise is the same at
+every level; a step ∝ σ_i from the same last step has ½ √step/√(σ_i σ_L), too little at wide levels. For data with
+a density the ratio falls with σ_i: at N(0, 1) it is
 
     (LD.13) ½ √step/σ_L · σ_i/√(1 + σ_i²),   a hundredfold smaller at σ = .01 than at 10
 
-so the last levels hardly move the points. As step_i is the step at level i, the noise is √step_i; step is
-that of the last level. If the data are N(0, 1), level i has precision A_i = 1/(1 + σ_i²), and (LD.6) is
-exact bookkeeping for the whole run,
+so the last levels hardly move the points, as long as n_steps · 4 ratio² is small against 1. As step_i is the step
+at level i, the noise is √step_i; step is that of the last level. If the data are N(0, 1), level i has precision
+A_i = 1/(1 + σ_i²), and (LD.6) is exact bookkeeping for the whole run,
 
     (LD.10) V ← (1 − step_i A_i/2)² V + step_i
 

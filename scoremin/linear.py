@@ -7,7 +7,7 @@ The divergence is linear in W, Σ_ik W_ik ∂f_k/∂x_i, so (ISM.4) is quadratic
 
 F is positive semidefinite. A ridge adds ½ ridge ‖W‖_F²; the derivative in W is W F + ridge W + Uᵀ, zero at
 
-    (LIN.2)  W = −Uᵀ (F + ridge I)⁻¹,   where, with no ridge, J_ISM = −½ tr(Uᵀ F⁻¹ U)
+    (LIN.2)  W = −Uᵀ (F + ridge I)⁻¹,   with no ridge, if F⁻¹ exists, J_ISM = −½ tr(Uᵀ F⁻¹ U)
 
 Take f = (1, x) and data of mean μ, covariance S (1/n). F = [[1, μᵀ], [μ, S + μμᵀ]], and U = [0; I] stacked.
 W = [b, A] must solve b + Aμ = 0 and bμᵀ + A(S + μμᵀ) = −I; put the first in the second, AS = −I. The best
@@ -15,10 +15,10 @@ linear score is the Gaussian's, as (ISM.8) says:
 
     (LIN.3)  s(x) = −S⁻¹(x − μ)
 
-Richer features need the ridge. With more features than points there is a ν ≠ 0 with νᵀf = 0 at all of them;
-for W = −t Uᵀν νᵀ the first term of (LIN.1) is 0 and the second all that is left, which is (ISM.9) again:
+Richer features need the ridge. With more features than points there is a ν ≠ 0 with νᵀf = 0 at all of them.
+For W = −t Uᵀν νᵀ the first term of (LIN.1) is 0, and the second is all that is left. This is (ISM.9) again:
 
-    (LIN.4)  J_ISM = −t ‖Uᵀν‖² → −∞ as t → ∞
+    (LIN.4)  J_ISM = −t ‖Uᵀν‖² → −∞ as t → ∞,   unless Uᵀν = 0, as where one feature stands twice
 
 Features of any accuracy come from chance. For ω ~ N(0, I/ℓ²), β uniform on [0, 2π], the product of two
 cosines is half a sum, whose part with 2β has mean 0, and E cos ωᵀ(x − y) is the Gaussian's transform:
@@ -32,12 +32,17 @@ as W (F + ridge I) = −Uᵀ applied to f(x) says. At the data that is a system 
     (LIN.6)  s(X) = −n (R + n·ridge I)⁻¹ ζ(X)
     (LIN.7)  s(x) = −ζ(x)/ridge + R_x (R + n·ridge I)⁻¹ ζ(X)/ridge
 
-for any kernel, of infinitely many features too. (LIN.6) is the Stein gradient estimator, its regulariser n·ridge: it
-solves Stein's identity (ISM.3) for test functions k(·, x_j). Off the data (LIN.7) is its only extension
-that minimises the same loss.
+for any kernel, of infinitely many features too. (LIN.6) is the Stein gradient estimator, its regulariser n·ridge:
+with ridge 0 it solves Stein's identity (ISM.16) on the data for A = k(·, x_j) I. Off the data (LIN.7) is its only
+extension that minimises the same loss.
+
+A density of this kind is another model: with log p = wᵀφ(x) − log Z its score is a gradient, (∂φ)ᵀw, ∂φ (m,d) the
+Jacobian of φ, of divergence wᵀΔφ. Again J_ISM is quadratic, ½ wᵀE[∂φ ∂φᵀ]w + wᵀE[Δφ], and least at
+
+    (LIN.8)  w = −E[∂φ ∂φᵀ]⁻¹ E[Δφ]
 
 Cost: N m² + m³, once; d directional derivatives of f. Fails: m features are a fixed choice, a small ridge
-overfits as above. Sources: Hyvärinen 2005 (exponential family); Sriperumbudur et al. 2017 (kernels);
+overfits as above. Sources: Hyvärinen 2007 (LIN.8); Sriperumbudur et al. 2017 (its kernels);
 Rahimi & Recht 2007 (Fourier features); Li & Turner 2018 (Stein gradient estimator); Zhou et al. 2020.
 """
 

@@ -11,7 +11,7 @@ which in this chapter are sets of points, are held against each other by the ene
     (MET.2)  ED(a, b) = 2 E‖a_i − b_j‖ − E‖a_i − a_i'‖ − E‖b_j − b_j'‖
 
 Let F_u, G_u be the distribution functions of uᵀa and uᵀb for a unit vector u. Averaged over all u, |uᵀx| is
-c_d‖x‖ with a constant c_d > 0, and |α − β| = ∫ [α ≤ t < β] + [β ≤ t < α] dt has the mean ∫ F(1 − G) + G(1 − F) dt, so
+c_d‖x‖ with a constant c_d > 0, and |r − s| = ∫ [r ≤ t < s] + [s ≤ t < r] dt has the mean ∫ F(1 − G) + G(1 − F) dt, so
 
     (MET.5)  ED(a, b) = 2/c_d · E_u ∫ (F_u(t) − G_u(t))² dt ≥ 0
 

@@ -1,95 +1,92 @@
-"""Continuous noise (SDE): samplers of few network calls, and exact likelihoods, from s(x, σ) alone.
+"""Continuous noise (SDE): samples in ten network calls, and exact likelihoods, from s(x, σ) alone.
 
-Here D is the denoiser (DSM.8), D(x, σ) = x + σ² s(x, σ); σ and σ' are two neighbouring levels of a grid
-from σ_max down to σ_min, δ = σ² − σ'². Noise added in pieces is a Markov chain, σ_0 = 0, and as variances of
-independent pieces add, the sum telescopes: x_i is x_0 + σ_i z, of density q_σ (DSM.1). In the limit,
+To sample is to run noise backwards. In general noise is a process of drift f and size g, w Brownian motion;
+its density q obeys a Fokker–Planck equation, derived as (LD.2) was:
 
-    (SDE.1)  x_i = x_{i−1} + √(σ_i² − σ_{i−1}²) z_i,   Var[x_i | x_0] = Σ_{j≤i} (σ_j² − σ_{j−1}²) I = σ_i² I
-    (SDE.2)  dx = √(dσ²/dt) dw,   w Brownian motion
-    (SDE.3)  σ(t) = σ_min (σ_max/σ_min)^t,   dσ²/dt = 2 σ² log(σ_max/σ_min)
+    (SDE.26) dx = f(x, t) dt + g(t) dw,   ∂q/∂t = −∇·(q f) + ½ g² Δq
 
-(SDE.3) at equal steps of t is the geometric grid (NCSN.1). At t = 1, q is all but Gaussian: for data
-N(μ, c²I) its divergence from N(0, σ_max² I), the usual start, is, with ρ = c²/σ_max²,
+Let s = ∇log q. Then ∇q = q s and Δq = ∇·(q s): what noise does to q, a drift can do. So for every η ≥ 0
+
+    (SDE.27) −∂q/∂t = −∇·(q (½ (1 + η²) g² s − f)) + ½ η² g² Δq
+
+This is such an equation again, in the time −t, with drift ½(1 + η²) g² s − f and noise η g: each of these
+processes runs backwards through the same densities. η = 1 is the reversed process, whose paths too have the
+law of those forward (Anderson); η = 0 has no noise, the probability flow. Two choices of f and g are common,
+
+    (SDE.2)  dx = √(dσ²/dt) dw,   "variance exploding" (VE)
+    (SDE.28) dx = −½ β x dt + √β dw,   "variance preserving" (VP, DDPM):   ᾱ = exp(−∫ β dt) in (DSM.15)
+
+and the second is the first: d(x/√ᾱ) = √(β/ᾱ) dw, and ∫ β/ᾱ dt = 1/ᾱ − 1. As (DSM.15) says,
+
+    (SDE.23) x_t/√ᾱ = x_0 + σz,   σ² = (1 − ᾱ)/ᾱ
+    (SDE.24) ∇log q_t(x_t) = s(x_t/√ᾱ, σ)/√ᾱ,   −√(1 − ᾱ) ∇log q_t = −σ s, the same predicted noise
+
+From here on all is σ: q is q_σ, σ' < σ are neighbours on a grid from σ_max down to σ_min, δ = σ² − σ'², and
+D = x + σ² s is the denoiser (DSM.8). Independent noise adds its variances; a little adds ½ δ Δq to q (DSM.17):
+
+    (SDE.1)  x(σ) = x(σ') + √δ z,   Var[x(σ) | x_0] = (σ'² + δ) I = σ² I
+    (SDE.3)  σ(t) = σ_min (σ_max/σ_min)^t,   dσ²/dt = 2 σ² log(σ_max/σ_min),   0 ≤ t ≤ 1
+    (SDE.5)  ∂q/∂σ² = ½ Δq,   Δq = ∇·(q s)
+    (SDE.6)  −∂q/∂σ² = −Δq + ½ Δq = −∇·(q s) + ½ Δq
+    (SDE.7)  −∂q/∂σ² = −∇·(q · ½ s)
+
+(SDE.3) at equal steps of t is the geometric grid (NCSN.1), (SDE.5) the heat equation, the last two are (SDE.27) at
+η = 1 and 0. The usual start is N(0, σ_max² I); for data N(μ, c²I) and ρ = c²/σ_max² it is wrong by
 
     (SDE.4)  KL = ½(‖μ‖²/σ_max² + d ρ − d log(1 + ρ)) = ½‖μ‖²/σ_max² + ¼ d ρ² + O(d ρ³)
 
-so σ_max must exceed ‖μ‖ and c. The start N(μ, S + σ_max² I), S the data's covariance, gets both moments right.
-Only σ² matters as time: (SDE.2) is the heat equation, and ∇q = q s writes it with s alone in two ways,
-
-    (SDE.5)  ∂q/∂σ² = ½ Δq,   Δq = ∇·(q s)
-    (SDE.6)  −∂q/∂σ² = −½ Δq = −∇·(q s) + ½ Δq
-    (SDE.7)  −∂q/∂σ² = −∇·(q · ½ s)
-
-The right of (SDE.6) is the Fokker–Planck equation of a process with drift s and unit noise, in the time
-−σ²: the reversed process (Anderson). One Euler–Maruyama step of it is exact in law if s is constant on it:
+so let σ_max be well above ‖μ‖ and c d^{1/4} (at d = 784 and σ_max = 2c it is 10.5 nats), or start at
+N(μ, S + σ_max² I), S the data's covariance. A step down is Euler–Maruyama's of (SDE.6), exact where s is constant,
+or the ancestral one: regress x(σ') on x(σ) for a known x_0, then put D for x_0:
 
     (SDE.8)  x ← x + δ s(x, σ) + √δ z
-
-The chain itself can be reversed. Given x_0, both x at σ' and the rest of the noise, √δ z, are independent
-Gaussians whose sum is seen; regress the first on the sum, and put D for x_0, to get the ancestral step:
-
-    (SDE.9)  x' | x, x_0 ~ N(x + (δ/σ²)(x_0 − x), δ σ'²/σ² I)
+    (SDE.9)  x(σ') | x, x_0 ~ N(x + (δ/σ²)(x_0 − x), δ σ'²/σ² I)
     (SDE.10) x ← x + δ s(x, σ) + √δ (σ'/σ) z
 
-Data N(0, c²I) have s = −x/(c² + σ²), and squaring the steps gives the variance V of each coordinate exactly,
+A step of Langevin dynamics (LD.3) at σ', where q_σ' is stationary, corrects either; alone it is annealed Langevin.
+(Ancestral step and corrector stand in figures/continuous_noise.py.) On N(0, c²I), s = −x/(c² + σ²), the variance V
+of a coordinate is known after every step, and for (SDE.27) even where s is too large by a factor 1 + ε:
 
     (SDE.11) V ← (1 − δ/(c² + σ²))² V + δ,   in the ancestral step + δ σ'²/σ²
-
-For a point mass, c = 0, D is x_0 and the ancestral step exact: V = σ² becomes σ'⁴/σ² + δσ'²/σ² = σ'². In
-(SDE.8), on a geometric grid of ratio σ²/σ'² = κ, V/σ² obeys V/σ² ← (V/σ²)/κ + κ − 1, with the fixed point κ:
-
-    (SDE.12) c = 0:  V → σ_min² σ²/σ'² by (SDE.8),   V = σ_min² by (SDE.10)
-
-A step of Langevin dynamics (LD.3) at σ' has q_σ' as its stationary density up to (LD.7): put after a step
-of (SDE.8) or (SDE.10), the predictor, it corrects it. Alone, with no predictor, it is annealed Langevin:
-
+    (SDE.12) c = 0, a geometric grid:  V → σ_min² σ²/σ'² by (SDE.8),   V = σ_min² by (SDE.10)
     (SDE.13) V ← (1 − ½ step/(c² + σ'²))² V + step   after each (SDE.11)
+    (SDE.29) V = c² η²/(k − 1) + (1 − η²/(k − 1)) u (c²/u)^k,   k = (1 + ε)(1 + η²),   u = c² + σ_max²
 
-Now (SDE.7). It moves density by the velocity ½s in time −σ² with no noise at all, dx/dσ² = −½ s, hence
+At c = 1, σ_max = 10, ε = .1, where V should be 1, (SDE.29) is .63 for η = 0 and .83 for η = 1: noise forgets
+errors of the score, the flow keeps them all. But the flow needs few steps. By (SDE.7) x moves by ½s in time −σ²,
 
     (SDE.14) dx/dσ = −σ s(x, σ),   the probability flow
     (SDE.15) x(σ') = x(σ) √((c² + σ'²)/(c² + σ²)),   on N(0, c²I)
-
-Each x(σ) has density q_σ; up and down undo each other. Heun's method steps with the mean of the slopes at
-both ends, the far one at Euler's guess; the trapezoidal rule errs by a third derivative, order 2 in all:
-
     (SDE.16) x̂ = x − (σ' − σ) σ s(x, σ),   x ← x − ½(σ' − σ)(σ s(x, σ) + σ' s(x̂, σ'))
 
-In D the flow is dx/dσ = (x − D)/σ, that is d(x/σ)/dσ = −D/σ²: linear but for D, and, with λ = −log σ,
+the last Heun's step, by the mean of the slopes at both ends, of order 2. In D it is d(x/σ)/dσ = −D/σ², so
 
-    (SDE.17) x(σ') = (σ'/σ) x(σ) + σ' ∫_σ'^σ D dσ/σ² = (σ'/σ) x(σ) + σ' ∫ D e^λ dλ
-    (SDE.18) x ← (σ'/σ) x + (1 − σ'/σ) D,   exact where D is constant on the path
+    (SDE.17) x(σ') = (σ'/σ) x(σ) + σ' ∫_σ'^σ D du/u² = (σ'/σ) x(σ) + σ' ∫ D e^λ dλ,   λ = −log u
+    (SDE.18) x ← (σ'/σ) x + (1 − σ'/σ) D = D − σ'σ s,   exact where D is constant on the path
+    (SDE.30) x_t + (t' − t) v = (1 − t') (D − σ'σ s),   t = σ/(1 + σ), v the velocity (DSM.21) at x_t = (1 − t) x
 
-Let D grow as D + (λ − λ_i) Ḋ instead, over a step η = log σ/σ': ∫ e^λ (λ − λ_i) dλ = (η e^η − e^η + 1)/σ,
-which is ½η (e^η − 1)/σ up to order η³. So D at mid-step serves, and Ḋ comes from the call before, for free:
+(SDE.18) is one and the same as Euler's step of (SDE.14), as DDIM's, and, by (SDE.30), as Euler's in flow matching.
+The gain is in the next order. Let D change in proportion to λ over the width τ = log σ/σ' of a step; up to order τ³
+it may be taken at the middle of the step, and how it changes is known from the call before:
 
-    (SDE.19) D̄ = D + ½ η Ḋ,   Ḋ = (D − D_before)/η_before,   D̄ for D in (SDE.18); the first step has Ḋ = 0
+    (SDE.19) D̄ = D + ½ τ Ḋ,   Ḋ = (D − D_before)/τ_before,   D̄ for D in (SDE.18); the first step has Ḋ = 0
 
-Density along the flow: ∂q/∂σ = ∇·(q σ s), and d/dσ log q(x(σ), σ) = (∂q/∂σ − σ sᵀ∇q)/q, where sᵀ∇q cancels,
+The density on the way has d/dσ log q = (∂q/∂σ − σ sᵀ∇q)/q, where sᵀ∇q cancels. y = (x, integral) obeys one equation
+dy/dσ = f(y, σ), which Runge and Kutta's method solves with order 4. For a learned s it is the density of its flow:
 
     (SDE.20) d/dσ log q = σ tr ∂s/∂x
     (SDE.21) log q(x, σ_min) = prior(x(σ_max)) − ∫ σ tr ∂s/∂x dσ,   the flow run up from x
-
-Both equations are one, dy/dσ = f(y, σ), for y = (x, integral); Runge and Kutta's method has order 4 for it:
-
     (SDE.22) y ← y + (f_1 + 2f_2 + 2f_3 + f_4)(σ' − σ)/6
              f_1 = f(y, σ), f_2 and f_3 at mid-step by f_1 and by f_2, f_4 at σ' by f_3
 
-DDPM's process ("variance preserving") is the same one in other variables. With x_t = √ᾱ x_0 + √(1 − ᾱ) z,
-
-    (SDE.23) x_t/√ᾱ = x_0 + σz,   σ² = (1 − ᾱ)/ᾱ
-    (SDE.24) ∇log p_t(x_t) = s(x_t/√ᾱ, σ)/√ᾱ,   −√(1 − ᾱ) ∇log p_t = −σ s, the same predicted noise
-
-as densities change by a constant under scaling. And a mistake in print: dx = s dt + √(2σ(t)) dw for (SDE.6).
-At a level held fixed it is Langevin dynamics (LD.5) at the temperature σ, so that it settles at q_σ^{1/σ}:
+A mistake of public code is dx = s dt + √(2σ(t)) dw for (SDE.6): (LD.5) at temperature σ, which settles at q_σ^{1/σ}:
 
     (SDE.25) V = σ (c² + σ²),   not c² + σ²: at small σ all noise freezes
 
-Cost: a call a level; Heun two, the likelihood four divergences a step. Use a grid uniform in asinh(σ/σ_0),
-which is σ below σ_0 and log σ above, with σ_0 about half the data's spread; dpm_solver prefers the geometric
-grid. End samples with tweedie. Fails: σ_max too small ruins the flow, whose start is never corrected.
-Sources: Song et al. 2021 (SDE, flow, likelihood); Anderson 1982; Ho et al. 2020; Karras et al. 2022;
-Lu et al. 2022 (DPM-Solver++, 2M); Chen et al. 2018 (change of variables).
+Cost: a call a level; Heun two, the likelihood four divergences a step. Grid: uniform in asinh(σ/b), which is σ
+below b and log σ above, b half the data's spread; dpm_solver prefers the geometric one. End with tweedie. Fails: σ_max
+too small ruins the flow, whose start is never corrected. Sources: Song et al. 2021; Anderson 1982; Ho et al. 2020;
+Karras et al. 2022; Lu et al. 2022 (DPM-Solver++, 2M); Chen et al. 2018 (change of variables); Lipman et al. 2023.
 """
 
 from itertools import pairwise
@@ -141,7 +138,7 @@ def dpm_solver(score, x, sigmas):
     """x (N,d) carried down the same flow by DPM-Solver++(2M): one call of score(x, sigma) a step, order 2.
 
     Ten levels of a geometric grid are often enough. Raises as reverse_sde does."""
-    last = []                                                                # D, η of the step before
+    last = []                                                                # D, τ of the step before
 
     def advance(x, sigma, after):
         D, width = x + sigma**2 * score(x, sigma), log(sigma / after)        # (N,d)

@@ -48,7 +48,7 @@ difference, and what is left is of order r²:
 
 Rounding of relative size κ in s is divided by r, while the bias grows as r². Their sum is least near
 
-    (SSM.13) error ~ κ/r + r²,   least at r ~ κ^{1/3}: .005 in float32, κ = 6·10⁻⁸
+    (SSM.13) error ~ κ/r + r²,   least at r ~ κ^{1/3}: .004 in float32, κ = 6·10⁻⁸ (.005 measured)
 
 DSM with z and −z in turn contains it: with rv = σz, the mean of ½‖s_± ± z/σ‖² is ¼‖s_+‖² + ¼‖s_−‖² +
 zᵀ(s_+ − s_−)/2σ + ‖z‖²/2σ², and ½‖s_+‖² + ½‖s_−‖² = ‖(s_+ + s_−)/2‖² + ¼‖s_+ − s_−‖², so

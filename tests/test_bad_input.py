@@ -57,6 +57,7 @@ PLAIN = {
     "energy": lambda x: anp.sum(x**4, axis=1), "prior": lambda x: -np.sum(x**2, axis=1), "callback": None,
     "features": lambda x: anp.concatenate([x, x**2], axis=1), "loss": loss, "progress": None, "params": NETWORK,
     "H": MEANS[:1], "y": np.array([1.0]), "one_scale": False, "rounded": True,
+    "model": field, "predicts": "noise", "path": "linear", "g": lambda x: x**2,
 }
 OWN = {
     **each(["annealed_langevin", "reverse_sde", "probability_flow", "dpm_solver", "log_likelihood", "posterior_score"],

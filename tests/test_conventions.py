@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from oracles import LINE, random_params, replay
+from oracles import LINE, MIXTURE, random_params, replay
 
 import scoremin as sm
 
@@ -156,3 +156,80 @@ def test_arrays_of_less_precision_are_converted_before_anything_is_computed():
                  lambda a, sigma: sm.denoising_loss(score, x, a, 0.1), lambda a, sigma: levels(x, sigma),
                  lambda a, sigma: sm.ncsn_loss(levels, x, a, sigma)):
         assert np.array_equal(loss(a, sigma), loss(a.astype(np.float64), sigma.astype(np.float64)))
+
+
+PATHS = {"ve": (lambda t: 1.0, lambda t: t), "vp": (np.sqrt, lambda t: np.sqrt(1 - t)),
+         "linear": (lambda t: 1 - t, lambda t: t)}                           # a and b of t
+
+
+def written_out(path, predicts):
+    """What a perfect model of the noisy mixture predicts at (x_t, t), in the terms of its own path."""
+    a_of, b_of = PATHS[path]
+
+    def model(x_t, t):
+        s_t, D, z = [], [], []
+        for row, time in zip(x_t, t):
+            a, b = a_of(time), b_of(time)
+            s = MIXTURE.smoothed(b / a).score(row[None] / a)[0] / a          # of q_t
+            s_t, z, D = [*s_t, s], [*z, -b * s], [*D, (row + b**2 * s) / a]
+        s_t, D, z, t = np.array(s_t), np.array(D), np.array(z), t[:, None]
+        velocity = {"ve": lambda: z, "vp": lambda: np.sqrt(t) * z - np.sqrt(1 - t) * D,
+                    "linear": lambda: -(x_t + t * s_t) / (1 - t)}[path]
+        return {"noise": z, "denoiser": D, "score": s_t, "velocity": velocity()}[predicts]
+    return model
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("predicts", ["noise", "denoiser", "score", "velocity"])
+def test_every_prediction_on_every_path_is_the_score(path, predicts):
+    """(DSM.20) (DSM.21) (DSM.22) Noise, denoiser, score and velocity, each in its own formula: one s(x̃, σ)."""
+    x, sigma = X[:, :2], np.geomspace(0.05, 20, len(X))
+    exact = np.concatenate([MIXTURE.smoothed(level).score(row[None]) for row, level in zip(x, sigma)])
+    score = sm.as_score(written_out(path, predicts), predicts, path)
+    assert np.abs(score(x, sigma) - exact).max() < 1e-10 * np.abs(exact).max()
+
+
+def test_flow_matching_is_noise_prediction():
+    """(DSM.23) E‖v(x_t, t) − (z − x)‖² is 2(1 + σ)² of ncsn_loss at that level; uniform t is 2 dσ."""
+    net = sm.MLP(random_params([D, 6, D]))
+    model = lambda x_t, t: net(x_t) * (1 + t[:, None])
+    score = sm.as_score(model, "velocity", "linear")
+    for sigma in (0.01, 0.5, 30.0):
+        t = sigma / (1 + sigma)
+        theirs = np.mean(np.sum((model((1 - t) * X + t * Z, np.full(len(X), t)) - (Z - X))**2, axis=1))
+        close(theirs / (2 * (1 + sigma)**2), sm.ncsn_loss(score, X, Z, np.full(len(X), sigma)))
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    t = (nodes + 1) / 2
+    flow = [np.mean(np.sum((model((1 - u) * X + u * Z, np.full(len(X), u)) - (Z - X))**2, axis=1)) for u in t]
+    in_sigma = [2 * sm.ncsn_loss(score, X, Z, np.full(len(X), u / (1 - u))) / (1 - u)**2 for u in t]  # dσ = dt/(1 − t)²
+    close(weights @ in_sigma / 2, weights @ np.array(flow) / 2)
+
+
+def test_denoisers_loss_is_two_sigma_to_the_fourth_of_it():
+    """(DSM.8) E‖D − x‖² is 2σ⁴ of denoising_loss and 2σ² of ncsn_loss at a level."""
+    theirs = np.mean(np.sum((sm.tweedie(SCORE, X + SIGMA * Z, SIGMA) - X)**2, axis=1))
+    close(theirs / (2 * SIGMA**4), HERE)
+    close(theirs / (2 * SIGMA**2), sm.ncsn_loss(lambda x, sigma: SCORE(x), X, Z, np.full(len(X), SIGMA)))
+
+
+def test_a_prediction_or_path_of_another_name_is_refused():
+    """And a model whose value would broadcast."""
+    for name, args in (("predicts", ("eps", "ve")), ("path", ("noise", "cosine"))):
+        with pytest.raises(ValueError, match=f"^{name} is "):
+            sm.as_score(lambda x, t: x, *args)
+    with pytest.raises(ValueError, match=r"^model\(x\) has shape"):
+        sm.as_score(lambda x, t: x[:, :1], "noise")(X, 1.0)
+
+
+def test_implicit_loss_without_the_half_is_twice_of_it():
+    """(ISM.4) E[‖s‖² + 2 tr]; a half dropped from ‖s‖² alone is another loss, with half the score at its best."""
+    s, tr = sm.divergence(SCORE, X)
+    close(np.mean(np.sum(s**2, axis=1) + 2 * tr) / 2, sm.implicit_loss(SCORE, X))
+
+
+def test_sliced_loss_at_a_noise_level_sees_points_and_score_in_units_of_it():
+    """(SSM.5) (NCSN.4) u = x̃/σ, u ↦ σ s(σu, σ): σ² of the sliced loss on x̃, the weight of (NCSN.4)."""
+    score, _, _ = conditional()
+    at, noisy = score.at(SIGMA), X + SIGMA * Z
+    theirs = sm.sliced_vr_loss(lambda u: SIGMA * at(SIGMA * u), noisy / SIGMA, V)
+    close(theirs, SIGMA**2 * sm.sliced_vr_loss(at, noisy, V))

@@ -376,3 +376,22 @@ def test_callback_gets_a_copy_and_no_steps_give_one():
     none = langevin(MIXTURE.score, start, 0.1, 0, rng(21))
     none += 1
     assert np.array_equal(start, np.ones((3, 2)))
+
+
+def test_distance_of_the_chains_falls_at_the_rate_of_the_explicit_loss():
+    """(LD.14) KL(q‖p) before and after one small step from q, its density by quadrature, against −½E_q‖∇log q − s‖²."""
+    def distance(step):
+        x = GRID
+        mean, noise = (langevin(LINE.score, x, step, 1, replay([k * np.ones_like(x)])) for k in (0, 1))
+        spread = (noise - mean)[:, 0]                                        # √step
+        q = np.exp(OTHER.log_density(x)) * WIDTH
+        kernels = np.exp(-0.5 * ((GRID - mean.T) / spread)**2) / np.sqrt(2 * np.pi) / spread
+        moved = kernels @ q
+        return np.sum(WIDTH * moved * (np.log(moved + 1e-300) - LINE.log_density(GRID)))
+
+    q = np.exp(OTHER.log_density(GRID)) * WIDTH
+    now = q @ (OTHER.log_density(GRID) - LINE.log_density(GRID))
+    rate = -0.5 * q @ (OTHER.score(GRID) - LINE.score(GRID))[:, 0]**2
+    slopes = [(distance(step) - now) / step for step in (0.01, 0.02)]        # no kernel is narrower than the grid
+    assert rate < -0.05
+    assert abs((2 * slopes[0] - slopes[1]) / rate - 1) < 0.02

@@ -6,7 +6,7 @@ from autograd import elementwise_grad, grad
 from numpy.testing import assert_allclose
 from oracles import MIXTURE
 
-from scoremin import GaussianMixture, implicit_loss, linear_score
+from scoremin import GaussianMixture, energy_score, implicit_loss, linear_score
 
 
 def fourier(rng, n_features, d, length=2.0):
@@ -170,3 +170,14 @@ def test_one_dependent_feature_is_enough_to_refuse():
     """(LIN.2) F is singular by one dimension: x₁ twice."""
     with pytest.raises(ValueError, match="linearly dependent"):
         linear_score(lambda x: np.concatenate([x, x[:, :1]], axis=1), data())
+
+
+def test_linear_energies_have_their_optimum_in_closed_form():
+    """(LIN.8) Gradient 0 in w of J_ISM at s = ∂(wᵀφ), for monomials of two variables, ∂φ and Δφ by differences."""
+    phi, x, gap = lambda x: polynomial(x)[:, 1:], data(), 1e-3               # without the constant
+    slopes = [(phi(x + gap * e) - phi(x - gap * e)) / (2 * gap) for e in np.eye(2)]
+    curvature = sum(phi(x + gap * e) - 2 * phi(x) + phi(x - gap * e) for e in np.eye(2)) / gap**2
+    F = sum(slope.T @ slope for slope in slopes) / len(x)
+    w = -np.linalg.solve(F, curvature.mean(axis=0))
+    loss = lambda w: implicit_loss(energy_score(lambda x: -np.dot(phi(x), w)), x)
+    assert np.abs(grad(loss)(w)).max() < 1e-4 * np.abs(grad(loss)(2 * w)).max()

@@ -1,72 +1,40 @@
-"""What the README says in code and in numbers: its recipe for data of one's own, and the values of right losses."""
+"""What the README says in code and in numbers: its table of functions, and the values of right and wrong losses.
 
+`python tests/test_readme.py` writes the lines of functions into its links anew."""
+
+import inspect
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT)]
 import scoremin as sm
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+LINK = re.compile(r"\[`(\w+)`\]\((scoremin/\w+\.py)#L(\d+)\)")
 
 
-def block(name):
-    """The README's Python block that defines name, run; what it leaves."""
-    text, = (text for text in re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-             if f"def {name}(" in text)
-    names = {"np": np, "sm": sm, "data": sm.swiss_roll(np.random.default_rng(0), 500), "rng": np.random.default_rng(1)}
-    exec(text, names)
-    return names
+def place(name):
+    """The file and the line of a public function or class, (file, line)."""
+    f = inspect.unwrap(getattr(sm, name))
+    return str(Path(inspect.getsourcefile(f)).relative_to(ROOT)), inspect.getsourcelines(f)[1]
 
 
-def offset(rng, n):
-    """50 N(0, I) + 128."""
-    return 50 * rng.standard_normal((n, 2)) + 128
+def with_lines(text):
+    """A text whose links lead to where each function is."""
+    return LINK.sub(lambda m: "[`{}`]({}#L{})".format(m[1], *place(m[1])), text)
 
 
-def scales(rng, n):
-    """A column of two clusters a millionth wide, and one of skewed values a million wide."""
-    return np.stack([1e-6 * (rng.standard_normal(n) + 3 * rng.choice([-1, 1], n)), 1e6 * rng.standard_normal(n)**2], 1)
-
-
-def pixels(rng, n):
-    """Eight correlated integers from 0 to 16, dequantised."""
-    x = np.clip(rng.normal(8, 3, (n, 1)) + rng.normal(0, 2, (n, 8)), 0, 16).round()
-    return x + rng.random(x.shape) - 0.5
-
-
-@pytest.mark.parametrize("draw", [offset, scales, pixels])
-def test_the_recipe_samples_awkward_data(draw):
-    """(MIX.8) (NCSN.6) Means to a tenth of a deviation, deviations and correlations to a tenth, of 2,000 samples;
-    and an energy distance far below that of the Gaussian with these moments, unless the data are that Gaussian."""
-    rng = np.random.default_rng(0)
-    data = draw(rng, 20_000)
-    new = block("sampler")["sampler"](data, np.random.default_rng(1), steps=700)(2000)
-    shift, scale = data.mean(axis=0), data.std(axis=0)
-    assert np.abs((new.mean(axis=0) - shift) / scale).max() < 0.1
-    assert np.abs(new.std(axis=0) / scale - 1).max() < 0.1
-    assert np.abs(np.corrcoef(new.T) - np.corrcoef(data.T)).max() < 0.1
-    if draw is scales:
-        gauss = shift + scale * rng.standard_normal(new.shape)
-        distance = lambda x: sm.energy_distance((x - shift) / scale, (data[:2000] - shift) / scale)
-        assert distance(new) < 0.1 * distance(gauss)
-
-
-def test_without_standardising_the_same_network_fails_in_silence():
-    """On 50 N(0, I) + 128 the loss falls, and the samples' mean is off by a deviation and more."""
-    rng, data = np.random.default_rng(0), offset(np.random.default_rng(0), 20_000)
-    sigmas = sm.geometric_sigmas(1.5, 0.02, 15)
-
-    def loss(params, x, rng):
-        z, sigma = rng.standard_normal(x.shape), rng.choice(sigmas, len(x))
-        return sm.ncsn_loss(sm.NoiseConditionalMLP(params), x, z, sigma)
-
-    params, losses = sm.fit(loss, sm.init_mlp(rng, [3, 32, 2]), data, steps=400, rng=rng, learning_rate=4e-3)
-    start = sigmas[0] * rng.standard_normal((200, 2))
-    x = sm.annealed_langevin(sm.NoiseConditionalMLP(params), start, sigmas, step=8e-5, n_steps=5, rng=rng)
-    assert losses[-50:].mean() < losses[:50].mean()
-    assert np.abs(x.mean(axis=0) - 128).min() > 50
+def test_the_table_lists_every_public_function_at_its_line():
+    """Each exported name once, linked to where it stands; `python tests/test_readme.py` mends the lines."""
+    listed = [m[1] for m in LINK.finditer(README)]
+    public = [name for name, f in vars(sm).items() if inspect.isfunction(f) or inspect.isclass(f)]
+    assert sorted(listed) == sorted(public)
+    assert with_lines(README) == README
 
 
 def exact_points(rng, n, c):
@@ -97,11 +65,17 @@ def test_values_of_right_losses_are_those_of_the_table():
     assert abs(sm.ncsn_loss(smoothed, noisy, z, sigma) - sigma**2 * plateau) < 1e-12
 
 
-def test_a_network_and_a_score_of_ones_own_work_as_the_readme_writes_them():
-    """The README's block with autograd.numpy trains a tanh network, and its score has the trace of its formula."""
-    names = block("network")
-    x = names["data"]
-    tr = sm.divergence(names["bumps"], x)[1]
-    square = np.sum(x**2, axis=1)
-    assert np.allclose(tr, -2 / (1 + square) + 2 * square / (1 + square)**2, rtol=1e-12)
-    assert sm.implicit_loss(names["network"](names["mine"]), x) < 0
+@pytest.mark.parametrize("name, target, value, stein", [
+    ("right", lambda x, z: -z / 0.5, 1.6, -1), ("sign", lambda x, z: z / 0.5, 1.6, 1),
+    ("σ for σ²", lambda x, z: -z, 0.4, -0.5), ("σ² twice", lambda x, z: -z / 0.25, 6.4, -2)])
+def test_what_wrong_targets_learn_on_a_gaussian(name, target, value, stein):
+    """(DSM.6) (ISM.7) N(0, 1), σ = ½: the least loss over linear scores, and E[s x̃] on noisy points; a wrong sign has
+    the right loss, and shows in Stein's identity alone."""
+    x, z = np.repeat([1.0, -1.0], 2), np.tile([1.0, -1.0], 2)                # E x = E z = E xz = 0, E x² = E z² = 1
+    noisy, t = x + 0.5 * z, target(x, z)
+    a = np.mean(noisy * t) / np.mean(noisy**2)
+    assert np.isclose(0.5 * np.mean((a * noisy - t)**2), value) and np.isclose(np.mean(a * noisy**2), stein)
+
+
+if __name__ == "__main__":
+    (ROOT / "README.md").write_text(with_lines(README), encoding="utf-8")

@@ -12,6 +12,7 @@ from scoremin import (
     NoiseConditionalMLP,
     dpm_solver,
     geometric_sigmas,
+    langevin,
     log_likelihood,
     probability_flow,
     reverse_sde,
@@ -77,22 +78,23 @@ def order(errors):
 
 
 def test_noise_added_in_pieces_has_the_variance_of_the_last_level():
-    """(SDE.1) (SDE.2) The chain's factors of z_1 … z_i: squares sum to σ_i²; the pieces of a fine chain are √(dσ²)."""
+    """(SDE.1) The chain's factors of z_1 … z_i: squares sum to σ_i²; the pieces of a fine chain are √(dσ²)."""
     levels = np.concatenate([[0], SIGMAS[::-1]])
     pieces = np.sqrt(np.diff(levels**2))
     np.testing.assert_allclose(np.cumsum(pieces**2), SIGMAS[::-1]**2, rtol=1e-13)
     z = np.random.default_rng(0).standard_normal((len(pieces), 100_000))
     variance = np.var(pieces @ z)
     assert abs(variance / SIGMAS[0]**2 - 1) < 5 * np.sqrt(2 / 100_000)
-    t, width = 0.3, 1e-6
-    sigma = lambda t: 0.1 * 40.0**t
-    assert abs((sigma(t + width)**2 - sigma(t - width)**2) / (2 * width) / (2 * sigma(t)**2 * np.log(40)) - 1) < 1e-8
 
 
 def test_continuous_schedule_is_the_geometric_grid():
-    """(SDE.3) σ(t) at equal steps of t from 1 to 0 is geometric_sigmas; dσ²/dt is checked above by differences."""
+    """(SDE.2) (SDE.3) At equal steps of t it is geometric_sigmas; squares of √(dσ²/dt dt) add up to σ² − σ_min²."""
     t = np.linspace(1, 0, 12)
     np.testing.assert_allclose(SIGMAS, 0.1 * (4.0 / 0.1)**t, rtol=1e-13)
+    for end, sigma in ((1.0, SIGMAS[0]), (t[4], SIGMAS[4])):
+        middle = (np.arange(4000) + 0.5) * end / 4000
+        noise = np.sqrt(2 * (0.1 * 40.0**middle)**2 * np.log(40)) * np.sqrt(end / 4000)      # of each dw
+        assert abs(np.sum(noise**2) / (sigma**2 - 0.1**2) - 1) < 1e-5
 
 
 def test_distance_of_the_start_from_a_gaussian():
@@ -147,7 +149,7 @@ def test_reverse_sde_has_the_variance_of_the_recursion_and_converges_at_order_on
 
 
 def test_ancestral_step_is_the_conditional_law_of_the_chain():
-    """(SDE.9) (SDE.10) (SDE.11) Regression of x_σ' on x_σ, x_0 by their covariances; D for x_0 gives the step."""
+    """(SDE.9) (SDE.11) Regression of x_σ' on x_σ, x_0 by their covariances; D for x_0 gives the step."""
     sigma, after = 2.0, 1.2
     lost = sigma**2 - after**2
     cov = np.array([[after**2, after**2], [after**2, sigma**2]])             # of x_σ' − x_0 and x_σ − x_0
@@ -165,7 +167,7 @@ def test_ancestral_step_is_the_conditional_law_of_the_chain():
 
 
 def test_for_a_point_mass_ancestral_steps_are_exact_and_euler_maruyama_is_not():
-    """(SDE.12) Variances at the end of a geometric grid: σ_min² against σ_min² times the ratio σ²/σ'²."""
+    """(SDE.10) (SDE.12) Variances at the end of a geometric grid: σ_min² against σ_min² times the ratio σ²/σ'²."""
     sigmas = geometric_sigmas(10.0, 0.01, 21)
     exact = variance_after([ancestral(point, *pair) for pair in pairwise(sigmas)], 100.0)
     biased = variance_after([euler_maruyama(point, *pair) for pair in pairwise(sigmas)], 100.0)
@@ -175,20 +177,13 @@ def test_for_a_point_mass_ancestral_steps_are_exact_and_euler_maruyama_is_not():
 
 
 def test_langevin_steps_correct_the_predictor():
-    """(SDE.13) The recursion with k corrector steps tends to (LD.7) at each level: the error left falls with k."""
-    errors = []
-    for corrections in (0, 1, 4):
-        variance = SPREAD**2 + 16
-        for sigma, after in pairwise(SIGMAS):
-            variance = variance_after([euler_maruyama(gaussian, sigma, after)], variance)
-            step = 0.1 * (SPREAD**2 + after**2)
-            a = 1 - 0.5 * step / (SPREAD**2 + after**2)
-            variance = variance_after([(a, step)] * corrections, variance)
-        errors.append(variance / (SPREAD**2 + 0.01) - 1)
-    floor = 1 / (1 - 0.1 / 4) - 1                                            # (LD.7)
-    assert errors[0] > errors[1] > errors[2] > floor
-    only = variance_after([(1 - 0.05, 0.1)] * 400, 50.0)
-    assert abs(only - 1 - floor) < 1e-9
+    """(SDE.13) langevin at σ' maps V to (1 − ½ step/(c² + σ'²))² V + step, and its fixed point is (LD.7)."""
+    after, step = 0.8, 0.3
+    width = SPREAD**2 + after**2
+    corrector = scale_and_noise(lambda x, z: langevin(lambda x: gaussian(x, after), x, step, 1, replay([z])))
+    for V in (0.1, 1.0, 7.0):
+        assert abs(variance_after([corrector], V) - ((1 - step / 2 / width)**2 * V + step)) < 1e-12
+    assert abs(variance_after([corrector] * 400, 50.0) * (1 - step / width / 4) / width - 1) < 1e-9
 
 
 def test_flow_follows_the_closed_form_and_heun_has_order_two():
@@ -408,3 +403,63 @@ def test_a_score_that_is_not_a_number_is_named_with_its_step(run):
     score = lambda x, sigma: gaussian(x, sigma) * (np.nan if 0.15 < sigma < 0.3 else 1)
     with pytest.raises(FloatingPointError, match=r"^at step \d+, from sigma .*: score.* holds NaN .*score is at fault"):
         run(score, np.ones((3, 2)), SIGMAS)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0, 2.0])
+def test_every_reversal_runs_through_the_same_densities(eta):
+    """(SDE.26) (SDE.27) (SDE.28) VP on a mixture in 1-D: ∂q/∂t by differences in ᾱ against both right sides."""
+    x, beta, t, gap = np.linspace(-2, 2, 21)[:, None], 1.3, 0.6, 1e-4
+
+    def law(t):
+        kept = np.exp(-beta * t)
+        return GaussianMixture(LINE.weights, LINE.means * np.sqrt(kept), LINE.covs * kept + (1 - kept) * np.eye(1))
+
+    q = lambda x, t=t: np.exp(law(t).log_density(x))[:, None]
+    in_time = (q(x, t + gap) - q(x, t - gap)) / (2 * gap)
+    laplacian = (q(x + gap) - 2 * q(x) + q(x - gap)) / gap**2
+    flux = lambda drift: (q(x + gap) * drift(x + gap) - q(x - gap) * drift(x - gap)) / (2 * gap)
+    f = lambda x: -0.5 * beta * x
+    back = lambda x: 0.5 * (1 + eta**2) * beta * law(t).score(x) - f(x)
+    np.testing.assert_allclose(in_time, -flux(f) + 0.5 * beta * laplacian, atol=1e-6)
+    np.testing.assert_allclose(-in_time, -flux(back) + 0.5 * eta**2 * beta * laplacian, atol=1e-6)
+    assert np.abs(in_time).max() > 0.01
+
+
+@pytest.mark.parametrize("eta, expected", [(0.0, 0.63), (1.0, 0.83)])
+def test_noise_forgets_an_error_of_the_score_and_the_flow_keeps_it(eta, expected):
+    """(SDE.29) s a tenth too large, c = 1, σ 10 → 0: by probability_flow and reverse_sde themselves, fine levels."""
+    wrong, u = lambda x, sigma: -1.1 * x / (1 + sigma**2), 101.0
+    k = 1.1 * (1 + eta**2)
+    V = eta**2 / (k - 1) + (1 - eta**2 / (k - 1)) * u * u**-k
+    levels = asinh_grid(10.0, 1e-3, 2000)
+    if eta:
+        ends = variance_after([euler_maruyama(wrong, *pair) for pair in pairwise(levels)], u)
+    else:
+        ends = probability_flow(wrong, np.full((1, 1), u**0.5), levels).item()**2
+    assert abs(V - expected) < 0.005 and abs(ends / V - 1) < 2e-3
+
+
+def test_first_order_steps_of_all_paths_are_one():
+    """(SDE.18) (SDE.30) Euler's x_t + (t' − t)v of the linear path, over 1 − t', is dpm_solver's first step."""
+    x = np.array([[0.4, -1.2], [2.0, 0.3]])
+    for sigma, after in ((3.0, 1.0), (0.5, 0.1)):
+        t, later = sigma / (1 + sigma), after / (1 + after)
+        x_t, s_t = (1 - t) * x, mixture(x, sigma) / (1 - t)
+        v = -(x_t + t * s_t) / (1 - t)
+        step = dpm_solver(mixture, x, [sigma, after])
+        np.testing.assert_allclose((x_t + (later - t) * v) / (1 - later), step, rtol=1e-12)
+
+
+def test_matching_scores_at_all_levels_matches_densities():
+    """(DSM.19) KL(p‖q) in 1-D by quadrature against the integral over levels, log-uniform, of the explicit loss."""
+    other = GaussianMixture([0.6, 0.4], [[-0.5], [0.8]], [[[0.9]], [[0.4]]])
+    levels = np.geomspace(1e-3, 3e3, 1200)
+    rates = []
+    for sigma in levels:
+        x = np.linspace(-10 - 9 * sigma, 10 + 9 * sigma, 1201)[:, None]
+        p, q = LINE.smoothed(sigma), other.smoothed(sigma)
+        w = np.exp(p.log_density(x)) * (x[1, 0] - x[0, 0])
+        rates.append(w @ (p.score(x) - q.score(x))[:, 0]**2 * sigma**2)      # ½ · dσ²/d log σ
+    total = np.sum(rates) * np.log(levels[1] / levels[0])
+    w = np.exp(LINE.log_density(GRID)) * WIDTH
+    assert abs(total / (w @ (LINE.log_density(GRID) - other.log_density(GRID))) - 1) < 1e-3
