@@ -222,7 +222,7 @@ def test_numbers_too_large_to_square_are_an_error():
     """(MET.2) (MET.4) No NaN, no p-value of 0 and no first of all means where distances leave the range of floats."""
     huge, rng = np.array([[1e200], [-1e200]]), np.random.default_rng(11)
     for call in (lambda: energy_distance(huge, -huge), lambda: two_sample_test(huge, 2 * huge, rng),
-                 lambda: mode_weights(huge, huge), lambda: mode_weights(np.ones((2, 1)), huge)):
+                 lambda: mode_weights(huge, np.ones((2, 1))), lambda: mode_weights(np.ones((2, 1)), huge)):
         with pytest.raises(ValueError, match="want numbers whose squares are finite"):
             call()
 
