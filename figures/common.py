@@ -16,6 +16,7 @@ import scoremin as sm
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
 GREY, DARK = "#999999", "#333333"
 
+matplotlib.rcdefaults()  # whatever a matplotlibrc of the user says
 matplotlib.rcParams.update({
     "font.size": 9, "axes.titlesize": 9, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7,
     "legend.fontsize": 7.5, "legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False,
