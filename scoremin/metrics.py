@@ -84,11 +84,15 @@ def distances(a, b):
     return np.sqrt(R)
 
 
-def _mean_distance(a, b):
-    """E‖a_i − b_j‖ over all pairs; memory does not grow with len(a)·len(b)."""
+def _in_blocks(a, b):
+    """distances(a, b), a block of rows after the other: memory does not grow with len(a)·len(b)."""
     rows = max(1, 2**16 // len(b))
-    blocks = (distances(a[i:i + rows], b) for i in range(0, len(a), rows))   # (B,m)
-    return sum(np.sum(R, dtype=float) for R in blocks) / (len(a) * len(b))
+    return (distances(a[i:i + rows], b) for i in range(0, len(a), rows))     # (B,m)
+
+
+def _mean_distance(a, b):
+    """E‖a_i − b_j‖ over all pairs."""
+    return sum(np.sum(R, dtype=float) for R in _in_blocks(a, b)) / (len(a) * len(b))
 
 
 @checked(a=doubles, b=doubles)
@@ -98,17 +102,14 @@ def energy_distance(a, b):
 
 
 def neighbour_distance(a, b, k):
-    """Distance from each point of a (n,d) to the k-th nearest of b (m,d), (n,), in blocks as above."""
-    rows = max(1, 2**16 // len(b))
-    blocks = (distances(a[i:i + rows], b) for i in range(0, len(a), rows))   # (B,m)
-    return np.concatenate([np.partition(R, k - 1, axis=1)[:, k - 1] for R in blocks])  # (n,)
+    """Distance from each point of a (n,d) to the k-th nearest of b (m,d), (n,)."""
+    return np.concatenate([np.partition(R, k - 1, axis=1)[:, k - 1].copy() for R in _in_blocks(a, b)])  # (n,)
 
 
 def _share_within(a, b, k):
     """Share of a (n,d) in the balls of b (m,d)."""
-    radii, rows = neighbour_distance(b, b, k + 1), max(1, 2**16 // len(b))   # (m,)  (MET.6) b_j itself is the first
-    blocks = (distances(a[i:i + rows], b) for i in range(0, len(a), rows))   # (B,m)
-    return sum(np.sum((R <= radii).any(axis=1)) for R in blocks) / len(a)    # ()  (MET.7)
+    radii = neighbour_distance(b, b, k + 1)                                  # (m,)  (MET.6) b_j itself is the first
+    return sum(np.sum((R <= radii).any(axis=1)) for R in _in_blocks(a, b)) / len(a)  # ()  (MET.7)
 
 
 @checked(a=doubles, b=doubles)

@@ -132,7 +132,7 @@ BAD = {
     **each(["n", "steps", "batch_size", "n_permutations", "k"], [*NO_WHOLES, 0]), "n_steps": NO_WHOLES,
     "sigmas": [None, "a", 1.0, [], ASCENDING, [1.0, 1.0, 0.5], [2.0, 1.0, 0.0], [2.0, -1.0], [np.nan, 1.0],
                SIGMAS[None]],
-    **each(["sizes", "shape"], [None, 3, "ab", [2, 0], [2, 1.5], [2, None], {}]),
+    **each(["sizes", "shape"], [None, 3, "ab", [], [2, 0], [2, 1.5], [2, None], {}]),
     "rng": [None, 0, np.random, np.random.RandomState(0)], "dtype": [None, int, "f", np.float16, 8],
     "kind": [None, "gauss", 1, ["gaussian"]],
     **each(["leave_one_out", "denoise", "skip", "one_scale", "rounded"], [None, "yes", 2, [True]]),
@@ -140,7 +140,8 @@ BAD = {
     "loss": [*NO_FUNCTIONS, lambda *a: 1.0, lambda *a: None, lambda p, x, rng: p[0][0],
              lambda p, x, rng: anp.sum(p[0][0]) * np.inf],
 }
-NO_LEVELS = [None, "1", 1j, np.nan, -1.0, 0.0, np.ones(3), np.ones((4, 1)), np.array([1.0, 1.0, 0.0, 1.0]), 1e200]
+NO_LEVELS = [None, "1", 1j, np.nan, -1.0, 0.0, np.ones(1), np.ones(3), np.ones((4, 1)),
+             np.array([1.0, 1.0, 0.0, 1.0]), 1e200]
 OWN_BAD = {**{(name, "sigma"): NO_LEVELS for name in ("ncsn_loss", "ncsn_vr_loss", "NoiseConditionalMLP.__call__")},
            ("probability_flow", "sigmas"): [sigmas for sigmas in BAD["sigmas"] if sigmas is not ASCENDING],
            ("sampler", "sigma_min"): NO_POSITIVES[1:],
@@ -206,6 +207,17 @@ def test_layers_that_do_not_fit_are_refused_by_name(make):
             make(params)
 
 
+@pytest.mark.parametrize("l", [0, 1, 2])
+def test_the_layer_that_is_wrong_is_named(l):
+    """Each of three: a kind, a shape, a width that does not fit the layer before, NaN."""
+    layers = sm.init_mlp(generator(), [2, 3, 4, 2])
+    W, b = layers[l]
+    wider = (np.ones((W.shape[0] + 1, W.shape[1])), b)
+    for wrong in [W, (W.astype(int), b), (W, b[1:]), (W, b * np.nan), *[wider] * (l > 0)]:
+        with pytest.raises((TypeError, ValueError), match=rf"^params\[{l}\] "):
+            MLP([*layers[:l], wrong, *layers[l + 1:]])
+
+
 @pytest.mark.parametrize("weights, means, covs", [
     ([0.5, 0.6], MEANS, MIXTURE.covs), ([1.0], MEANS, MIXTURE.covs), ([1.5, -0.5], MEANS, MIXTURE.covs),
     ([0.5, 0.5], MEANS[0], MIXTURE.covs), ([0.5, 0.5], MEANS, MIXTURE.covs[:1]), ([0.5, 0.5], MEANS, -MIXTURE.covs),
@@ -237,6 +249,13 @@ def test_what_is_kept_is_copied():
         spoiled = run(spoiling)
         x[:] = X
         assert np.array_equal(spoiled, run(lambda x, *sigma: -x))
+
+
+def test_points_of_another_width_are_refused_by_a_network():
+    """(NET.1) In a loss too, which calls it behind its gates."""
+    for run in (sm.implicit_loss, sm.divergence, lambda score, x: sm.denoising_loss(score, x, x, 0.5)):
+        with pytest.raises(ValueError, match=r"x has shape \(4, 3\); want \(N, 2\)"):
+            run(MLP(NETWORK), np.ones((4, 3)))
 
 
 def test_a_score_may_return_one_buffer_again_and_again():
@@ -307,11 +326,18 @@ def plain_numpy(x):
 
 
 @pytest.mark.parametrize("hidden", [plain_numpy, lambda x: np.linalg.qr(x)[0],
-                                    lambda x: np.sin(getattr(x, "_value", x))])
+                                    lambda x: np.sin(getattr(x, "_value", x)),
+                                    lambda x: np.sin(getattr(x, "_value", x)) * [0, 1]])
 def test_operations_that_autograd_cannot_see_are_named(hidden):
     """(JVP.1) With the remedy: write it with autograd.numpy."""
     with pytest.raises(TypeError, match=r"score.*autograd.numpy"):
         sm.implicit_loss(hidden, X)
+
+
+def test_scores_and_energies_that_are_flat_have_the_derivative_zero():
+    """(ISM.4) Autograd sees no x in them, and there is none: s = c has the loss ½‖c‖², and E = c the score 0."""
+    assert sm.implicit_loss(lambda x: np.tile([2.0, -1.0], (len(x), 1)), X) == 2.5
+    assert not np.any(sm.energy_score(lambda x: np.full(len(x), 3.0))(X))
 
 
 def test_operations_without_a_forward_rule_are_differentiated_all_the_same():
@@ -339,6 +365,15 @@ def test_the_callers_error_state_raises_nothing_and_his_callback_keeps_it():
         grad(lambda params: sm.denoising_loss(MLP(params), far, Y, 0.5))([(300 * LAYER[0], LAYER[1]), NETWORK[1]])
         with pytest.raises(FloatingPointError, match="divide by zero"):
             sm.langevin(score, X, 0.1, 2, generator(), callback=lambda i, x: np.ones(1) / 0)
+        assert set(np.geterr().values()) == {"raise"}
+
+
+def test_an_answer_out_of_range_is_an_error_that_names_the_function():
+    """(DSM.8) (ESM.5) (MIX.1) From numbers that are all in range: σ² s, and distances whose squares are not."""
+    for name, changed in (("tweedie", {"score": lambda x: np.full(x.shape, 1e300), "sigma": 1e100}),
+                          ("kde_log_density", {"x": 1e160 * X}), ("GaussianMixture.log_density", {"x": 1e160 * X})):
+        with pytest.raises(FloatingPointError, match=f"^{name} is not finite"):
+            call(name, **changed)
 
 
 def test_an_overflow_inside_a_score_is_not_blamed_on_the_step():
@@ -353,6 +388,14 @@ def test_levels_that_end_in_zero_have_a_remedy():
     """As other code writes them: the last step is Tweedie's."""
     with pytest.raises(ValueError, match=r"sigmas end in 0; .* leave the 0 out, and end with tweedie"):
         sm.dpm_solver(field, X, [2.0, 1.0, 0.0])
+
+
+def test_arguments_are_those_of_the_signature():
+    """One too many, one missing, one that there is not: as Python says it, not passed over."""
+    for wrong in (lambda: sm.explicit_loss(score, X, Y, Y), lambda: sm.explicit_loss(score, X),
+                  lambda: sm.explicit_loss(score, X, Y, sigma=1.0), lambda: sm.fit(loss, NETWORK, X, 2)):
+        with pytest.raises(TypeError, match="argument"):
+            wrong()
 
 
 def test_every_public_argument_has_a_kind():

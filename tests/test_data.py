@@ -267,3 +267,11 @@ def test_standardise_sums_in_float64():
     assert abs(scale[0] / (8**0.5 / 3) - 1) < 1e-6
     u, _, _ = standardise((1000 + np.random.default_rng(40).random((10**6, 1))).astype(np.float32))
     assert abs(np.mean(u, dtype=float)) < 1e-6 and abs(np.std(u, dtype=float) - 1) < 1e-6
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_data_of_a_small_unit_are_no_constants(dtype):
+    """(MIX.8) 2⁻³⁰ times the data have the same u, to the bit, and 2⁻³⁰ times the scale."""
+    x = np.random.default_rng(19).standard_normal((50, 2)).astype(dtype)
+    (u, _, scale), (small, _, its_scale) = standardise(x), standardise(2.0**-30 * x)
+    assert np.array_equal(u, small) and np.array_equal(2.0**-30 * scale, its_scale)

@@ -122,6 +122,7 @@ def test_derivatives_that_a_score_offers_are_used():
     assert np.all(s == np.dot(X, W)) and np.all(Jv == np.dot(STACK, W))
     s, tr = divergence(KnowsItsDerivatives(), X)
     assert np.all(s == np.dot(X, W)) and np.all(tr == 5)
+    assert np.all(divergence(SimpleNamespace(jvp=KnowsItsDerivatives().jvp), X)[1] == 5)
     assert np.all(divergence(SimpleNamespace(divergence=lambda x: (x, 7 * x[:, 0])), X)[1] == 7 * X[:, 0])
 
 
@@ -237,3 +238,13 @@ def test_a_score_may_offer_one_of_its_derivatives(name):
     params = random_params([2, 6, 5, 2])
     for f in (lambda score: jvp(score, X, STACK)[1], lambda score: divergence(score, X)[1]):
         assert np.max(np.abs(f(OffersOne(params, name)) - f(plain_mlp(params)))) < 1e-13
+
+
+def test_derivatives_that_a_score_offers_are_held_to_shape_and_range():
+    """(JVP.1) (JVP.2) A trace (N,1) or a Jv of one row would broadcast, and an infinite one be the answer."""
+    for wrong, error in ((np.ones((len(X), 1)), ValueError), (np.full(len(X), np.inf), FloatingPointError)):
+        with pytest.raises(error, match=r"^score\.divergence\(x\) "):
+            divergence(SimpleNamespace(divergence=lambda x, tr=wrong: (x, tr)), X)
+    for wrong, error in ((np.ones((1, 2)), ValueError), (X * np.nan, FloatingPointError)):
+        with pytest.raises(error, match=r"^score\.jvp\(x\) "):
+            jvp(SimpleNamespace(jvp=lambda x, v, Jv=wrong: (x, Jv)), X, X)

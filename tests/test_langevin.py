@@ -4,6 +4,7 @@ Moments are proved exactly by replaying every sequence of signs as the noise, on
 many parallel chains with a real generator then confirm them within five standard errors.
 """
 
+import re
 from itertools import product
 
 import autograd.numpy as np
@@ -166,9 +167,11 @@ def test_variance_grows_without_end_from_four_on():
 
 def test_divergence_is_an_error_with_the_step_and_the_remedy():
     """(LD.7) past step·a = 4 the chain stops where x² overflows: 1.5^k · 1 > 1e154 first at step k = 875."""
-    message = r"at step 87\d: the chain diverged, .*e\+15\d to .*e\+15\d; use a smaller step"
-    with pytest.raises(FloatingPointError, match=message):
+    message = r"at step 87\d: the chain diverged, \|x\| went from (.*e\+15\d) to (.*e\+15\d); use a smaller step"
+    with pytest.raises(FloatingPointError, match=message) as error:
         langevin(lambda x: -x, np.ones((1, 1)), 5.0, 2000, np.random.default_rng(9), temperature=0)
+    before, after = map(float, re.search(message, str(error.value)).groups())
+    assert abs(after / before - 1.5) < 0.02
 
 
 def test_divergence_while_annealing_names_the_level():

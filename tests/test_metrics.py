@@ -16,7 +16,7 @@ from scoremin import (
     relative_error,
     two_sample_test,
 )
-from scoremin.metrics import distances
+from scoremin.metrics import distances, neighbour_distance
 
 
 def test_fisher_divergence_and_relative_error_agree_with_quadrature():
@@ -219,9 +219,10 @@ def test_distances_keep_ten_digits_in_high_dimensions():
 
 
 def test_numbers_too_large_to_square_are_an_error():
-    """(MET.2) (MET.4) No NaN and no p-value of 0 comes back where distances leave the range of floats."""
+    """(MET.2) (MET.4) No NaN, no p-value of 0 and no first of all means where distances leave the range of floats."""
     huge, rng = np.array([[1e200], [-1e200]]), np.random.default_rng(11)
-    for call in (lambda: energy_distance(huge, -huge), lambda: two_sample_test(huge, 2 * huge, rng)):
+    for call in (lambda: energy_distance(huge, -huge), lambda: two_sample_test(huge, 2 * huge, rng),
+                 lambda: mode_weights(huge, np.ones((2, 1))), lambda: mode_weights(np.ones((2, 1)), huge)):
         with pytest.raises(ValueError, match="want numbers whose squares are finite"):
             call()
 
@@ -237,16 +238,23 @@ def test_a_test_without_permutations_or_an_error_without_size_is_refused():
         relative_error(np.ones_like, lambda x: np.nan * x, x)
 
 
-def test_energy_distance_holds_a_block_of_distances_at_a_time():
-    """(MET.2) All distances of 3,000 points to 3,000 are 72 MB; a few blocks of 2^16 stay below 16 MiB."""
+@pytest.mark.parametrize("measure", [energy_distance, precision_recall])
+def test_a_block_of_distances_is_held_at_a_time(measure):
+    """(MET.2) (MET.7) All distances of 3,000 points to 3,000 are 72 MB; a few blocks of 2^16 stay below 16 MiB."""
     a = np.random.default_rng(5).standard_normal((3000, 2))
     tracemalloc.start()
     try:
-        energy_distance(a, a + 1)
+        measure(a, a + 1)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert peak < 16 * 2**20
+
+
+def test_a_block_has_a_row_however_many_points_there_are():
+    """(MET.6) More than 2^16 of them, here the whole numbers below 70,000 on a line."""
+    a, b = np.array([[0.25], [69_990.0]]), np.arange(70_000.0)[:, None]
+    assert [neighbour_distance(a, b, k).tolist() for k in (1, 2)] == [[0.25, 0.0], [0.75, 1.0]]
 
 
 def within(a, b, k):

@@ -247,3 +247,14 @@ def test_stratified_levels_fill_the_range_evenly():
     assert abs(np.mean(inside**2) - 1 / 3) < 5 * np.sqrt(4 / 45 / inside.size)
     variance = np.mean((np.mean(place, axis=1) - 0.5)**2)                    # kurtosis of a mean of uniforms < 3
     assert abs(variance * 12 * n**3 - 1) < 5 * np.sqrt(2 / 20_000)
+
+
+def test_levels_closer_than_rounding_are_refused():
+    """(NCSN.1) Between ends a few ulp apart there is no room for 20 levels that descend; between others they do."""
+    refused = []
+    for ulp in range(1, 101):
+        try:
+            assert np.all(np.diff(geometric_sigmas(1 + ulp * np.finfo(float).eps, 1.0, 20)) < 0)
+        except ValueError:
+            refused.append(ulp)
+    assert refused == list(range(1, len(refused) + 1)) and 18 <= len(refused) < 50

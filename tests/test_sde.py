@@ -1,6 +1,7 @@
 """Continuous noise: every equation of the SDE chapter, on Gaussians in closed form and on the exact mixture."""
 
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -247,6 +248,20 @@ def test_likelihood_of_a_gaussian_is_its_density_at_order_four():
     errors = [np.abs(log_likelihood(gaussian, x, asinh_grid(4.0, 0.1, k), prior) - exact).max() for k in (20, 40, 80)]
     np.testing.assert_allclose(order(errors), 4, atol=0.3)
     assert errors[-1] < 1e-6
+
+
+def test_likelihood_takes_the_score_of_one_level_where_it_is_offered():
+    """(SDE.21) .at(sigma) and its own divergence, which autograd could not find: the value is that of the Gaussian."""
+    class AtLevels:
+        def __call__(self, x, sigma):
+            raise AssertionError("asked without .at")
+
+        def at(self, sigma):
+            a = 1 / (SPREAD**2 + sigma**2)
+            return SimpleNamespace(divergence=lambda x: (-a * x, np.full(len(x), -a * x.shape[1])))
+    x, prior = np.array([[0.3, -0.5], [1.0, 2.0]]), normal(SPREAD**2 + 16)
+    assert np.allclose(log_likelihood(AtLevels(), x, SIGMAS, prior), log_likelihood(gaussian, x, SIGMAS, prior),
+                       rtol=1e-12)
 
 
 def test_divergence_is_the_rate_of_the_log_density_along_the_flow():

@@ -189,6 +189,13 @@ def test_a_gradient_too_large_to_square_is_an_error():
             assert run()[0][0][0][0, 0] == pytest.approx(1 - 1e-3, abs=1e-6)
 
 
+def test_a_last_step_out_of_range_is_an_error():
+    """(FIT.3) No loss comes after it to show it: a rate of 1e39 moves float32 to infinity."""
+    with pytest.raises(FloatingPointError, match="params are not finite after the last step"):
+        fit(lambda params, x, rng: np.sum(params**2), np.ones(1, np.float32), POINT, steps=1, learning_rate=1e39,
+            rng=np.random.default_rng(0))
+
+
 def test_loss_that_is_not_finite_and_gradient_that_is_are_told_apart():
     """(FIT.3) An infinite loss of finite slope, and a finite loss of infinite slope: each error names its own."""
     cases = [(lambda W: np.sum(W) + 1e308 + 1e308 * np.sum(0 * W + 1), "the loss is inf"),
