@@ -110,6 +110,25 @@ def doubles(name, a, x=None):
     return demand(math.isfinite(4 * np.vdot(a, a)), name, a, "numbers whose squares are finite", ValueError)
 
 
+def table(name, data, x=None):
+    """data, an array or a DataFrame of ten rows or more, as floats (n,d); what is no number is named by its place."""
+    try:
+        a = np.ma.asarray(data.to_numpy() if hasattr(data, "to_numpy") else untraced(name, data))
+    except Exception as error:  # ragged lists, tensors that ask for a gradient
+        raise TypeError(f"{name} is no array and no DataFrame of numbers ({error})") from None
+    if a.ndim != 2 or len(a) < 10:
+        raise ValueError(f"{name} has shape {a.shape}; want (n, d), 10 rows or more")
+    try:
+        a = floats(name, a, DOUBLE).copy()
+    except (TypeError, ValueError):
+        for i, row in enumerate(a.tolist()):  # a masked entry becomes None
+            for column, entry in zip(getattr(data, "columns", range(len(row))), row):
+                demand(isinstance(entry, numbers.Real) and math.isfinite(entry),
+                       f"{name} in column {column!r}, row {i}", entry, "a finite number", ValueError)
+        raise
+    return demand((a != a[0]).any(), name, a, "rows that differ", ValueError)
+
+
 def rows(name, a, x, stack=False):
     """a as a finite float array of x's shape and dtype; (M, *x.shape) too where they may be stacked."""
     a = floats(name, a, x.dtype)

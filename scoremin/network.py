@@ -133,11 +133,18 @@ def network(params, x):
     return evaluate(plain, mlp, params, x) if traced(params, x) else in_blocks(plain, params, x)
 
 
+def inclined(f, slope, x):
+    """f + slope·x, in value and derivative."""
+    return f + slope * x if slope else f                                     # like f  (NET.8) (NET.10)
+
+
 class MLP:
     """Score function s(x), (N,d) -> (N,d), that knows its own derivatives.
 
     params: a list of (W (in,out), b (out,)) from d inputs to d outputs, float32 or float64. Raises
     TypeError or ValueError where the layers do not fit."""
+
+    slope = 0.0                                                              # of a skip: NoiseConditionalMLP.at
 
     def __init__(self, params):
         self.params, self.d, outputs = parameters(params)
@@ -146,19 +153,20 @@ class MLP:
 
     @checked
     def __call__(self, x):
-        return network(self.params, x)
+        return inclined(network(self.params, x), self.slope, x)
 
     @checked
     def jvp(self, x, v):
         """s (N,d), and Jv like v, (N,d) or (M,N,d)."""
-        return evaluate(plain_jvp, mlp_jvp, self.params, x, v)
+        s, Jv = evaluate(plain_jvp, mlp_jvp, self.params, x, v)
+        return inclined(s, self.slope, x), inclined(Jv, self.slope, v)
 
     @checked
     def divergence(self, x):
         """s (N,d), and tr ∂s/∂x (N,): in closed form for two hidden layers, else by d tangents."""
         if len(self.params) == 3:
             tr, s = evaluate(plain_trace, mlp_trace, self.params, x)         # (N,) (N,d)  (ISM.13)
-            return s, tr
+            return inclined(s, self.slope, x), inclined(tr, self.slope, self.d)
         return trace(self, x)                                                # (N,d) (N,)  (JVP.2)
 
 
@@ -191,31 +199,9 @@ class NoiseConditionalMLP:
         (W, b), *rest = self.params                                          # (d+1,k) (k,)
         layers = [(W[:-1] / tau, b + math.log(sigma) * W[-1]), *rest]
         (W, b), size = layers[-1], sigma * tau / self.sigma_data if self.skip else sigma
-        net = MLP([*layers[:-1], (W / size, b / size)])                      # (NET.5)
-        return Inclined(net, -1 / tau**2) if self.skip else net
-
-
-class Inclined:
-    """The score function slope·x + net(x), net an MLP; the linear term is a constant of the trace."""
-
-    def __init__(self, net, slope):
-        self.net, self.slope, self.params, self.d = net, slope, net.params, net.d
-
-    @checked
-    def __call__(self, x):
-        return self.net(x) + self.slope * x                                  # (N,d)  (NET.8)
-
-    @checked
-    def jvp(self, x, v):
-        """s (N,d), and Jv like v, (N,d) or (M,N,d)."""
-        s, Jv = self.net.jvp(x, v)
-        return s + self.slope * x, Jv + self.slope * v                       # (N,d) like v  (NET.10)
-
-    @checked
-    def divergence(self, x):
-        """s (N,d), and tr ∂s/∂x (N,)."""
-        s, tr = self.net.divergence(x)
-        return s + self.slope * x, tr + self.slope * self.d                  # (N,d) (N,)  (NET.10)
+        score = MLP([*layers[:-1], (W / size, b / size)])                    # (NET.5)
+        score.slope = -1 / tau**2 if self.skip else 0.0                      # (NET.10)
+        return score
 
 
 class EnergyMLP:

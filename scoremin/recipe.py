@@ -5,17 +5,15 @@
 
 Each choice in it has its reason here. Rows are n, columns d, u the rows as the network sees them.
 
-Columns. Constant ones are carried along. Whole numbers, and values that each come in two rows or more, have no density:
-what they ask for is ever narrower peaks. Uniform noise as wide as their spacing q gives them one that keeps the
-probability of each value in a cell around it, from which rounding, rounded=True, leads back:
+Columns. Constant ones are carried along. Whole numbers, and values that each come in two rows or more, have no density.
+Uniform noise as wide as their spacing q gives them one; rounding, rounded=True, leads back:
 
     (REC.1)  x̃ = x + q(r − ½), r uniform on [0, 1):   round(x̃) = x,   Var x̃ = Var x + q²/12
 
 Each column then gets mean 0 and deviation 1 (MIX.8), or, with one_scale=True, where columns share a unit as pixels do,
-one scale for all: a pixel that hardly varies should not count like the others. Where a column has heavy tails,
-E u⁴ > 6 (3 for a Gaussian, 6 for a Laplace law), a few rows hold its spread and squeeze the rest. It goes, rank by
-rank, to n standard normal draws, and back by the straight lines between its rows, never beyond the last. So does one of
-few values, q > ½ deviation, as the steps between its cells would be blurred and rare values become frequent:
+one scale for all. Where it has heavy tails, E u⁴ > 6 (3 for a Gaussian, 6 for a Laplace law), a few rows hold its
+spread. It goes, rank by rank, to n standard normal draws, and back by the straight lines between its rows, never beyond
+the last. So does one of few values, q > ½ deviation, whose rare values would become frequent:
 
     (REC.2)  u_(i) = z_(i),   of x_(i) and of z the i-th smallest, equals in random order
 
@@ -24,27 +22,20 @@ distance to the nearest other row, the best denoiser (ESM.4) returns one row, an
 
     (REC.3)  σ_L = .3 median_i min_{j≠i} ‖u_i − u_j‖/√d,   within [.02, .15];   tweedie takes that noise out at the end
 
-In training log σ is uniform (NCSN.10). The ratio of levels is for sampling alone: (NCSN.7) says γ = 1/(1 − 3/√(2d)),
-from its second Φ at 0, which has no solution for d ≤ 4 and allows more than 1.15 up to d = 264. Here 1.15 is the most:
-calls are cheap beside training, and 1.3 left a fifth more strays between the arcs of two moons.
+The ratio of levels is for sampling alone. (NCSN.7) gives γ = 1/(1 − 3/√(2d)) with its second Φ at 0, without a solution
+for d ≤ 4. 1.15 is the most: calls are cheap, and 1.3 left a fifth more strays between the arcs of two moons.
 
-Network and training. Three hidden layers; width 4d, at least 64, at most 256; 64 below 1,000 rows, which a wider one
-learns by heart in a hundred steps. The skip (NET.8) passes what exceeds the width; W_L = 0 at the start, so training
-starts at N(0, I) and keeps that where nothing better is found. The loss weighs errors of f alike at every level: by
-(NET.9) λ(σ) of (NCSN.3) is not σ² but
+Network and training. Three hidden layers of width 4d, at least 64, at most 256; 64 below 1,000 rows, which a wider one
+learns by heart. W_L = 0: with the skip (NET.8) training starts at N(0, I). Its loss weighs errors of f alike at every
+level: by (NET.9) λ(σ) of (NCSN.3), with log σ uniform (NCSN.10), is not σ², which learns the shape at large σ last, but
 
     (REC.4)  λ(σ) = σ²(1 + σ²),   λ(σ) ℓ(θ; σ) = ½ E‖f − t‖²
 
-as with σ² the shape at large σ, what is far apart and how much of each, is learned last. Batches are of 256 under ±z
-(NCSN.8), the rate .08/√width, .003 below 1,000 rows. A fifth of the rows, at least 5, is held out, and training
-ends by their NCSN loss under fixed noise (FIT.5). Equal rows go to one side, or copies would look like new rows.
-
-Sampling starts at N(0, S + σ_1² I), S the covariance of u: both moments are right (SDE.4). draw(n, annealed=True) is
-annealed Langevin, 15 steps a level at step = ½ σ_L², which by (LD.10) leaves N(0, 1) a variance 4 % too large: slow,
-but with fewer strays between parts of the data.
-
-The report holds 1,000 samples against rows held out: energy, the energy distance over its mean for real rows (MET.2),
-which is 1 in the mean where the laws are one; and
+A fifth of the rows, at least 5, is held out, and training ends by their NCSN loss under fixed noise (FIT.5). Equal rows
+go to one side, or copies would look like new rows. Sampling starts at N(0, S + σ_1² I), S the covariance of u: both
+moments are right (SDE.4). annealed=True is slow, with fewer strays: 15 steps a level of ½ σ_L² leave N(0, 1), by
+(LD.10), a variance 4 % too large. The report holds 1,000 samples against rows held out: energy, the energy distance
+over its mean for real rows (MET.2), which is 1 in the mean where the laws are one; and
 
     (REC.5)  nearest = median distance of samples to the nearest training row, over the same of held-out rows
 
@@ -57,12 +48,11 @@ Sources: Uria et al. 2013 (REC.1); Karras et al. 2022 (REC.4); Song & Ermon 2020
 """
 
 import math
-import numbers
 from warnings import warn
 
 import numpy as np
 
-from .checks import checked, positive
+from .checks import checked, maybe, table
 from .denoising import tweedie
 from .explicit import explicit_loss
 from .langevin import annealed_langevin
@@ -71,26 +61,6 @@ from .ncsn import geometric_sigmas, ncsn_loss, stratified_sigmas
 from .network import NoiseConditionalMLP, init_mlp
 from .sde import dpm_solver
 from .train import fit, last_best, until_it_rises
-
-
-def table(data):
-    """data, an array or a DataFrame, as floats (n,d), and the names of its columns."""
-    try:
-        rows = np.ma.asarray(data.to_numpy() if hasattr(data, "to_numpy") else data)
-    except Exception as error:  # ragged lists, tensors that ask for a gradient
-        raise TypeError(f"data is no array and no DataFrame of numbers ({error})") from None
-    if rows.ndim != 2 or len(rows) < 10:
-        raise ValueError(f"data has shape {rows.shape}; want (n, d), 10 rows or more")
-    names = list(getattr(data, "columns", range(rows.shape[1])))
-    if rows.dtype.kind not in "biuf" or np.ma.is_masked(rows) or not np.isfinite(rows).all():
-        for name, column in zip(names, np.where(np.ma.getmaskarray(rows), None, np.asarray(rows, object)).T):
-            for i, entry in enumerate(column):
-                if not isinstance(entry, numbers.Real) or not math.isfinite(entry):
-                    raise ValueError(f"data holds {entry!r} in column {name!r}, row {i}; want finite numbers")
-    rows = np.array(rows, float)
-    if (rows == rows[0]).all():
-        raise ValueError("data is one row again and again; want a column that varies")
-    return rows, names
 
 
 def spacing(column, distinct):
@@ -135,11 +105,6 @@ def levels(u, sigma_min):
     return geometric_sigmas(sigma_max, sigma_min, 2 + int(math.log(sigma_max / sigma_min) / math.log(ratio)))
 
 
-def noise(rng, x, sigmas):
-    """Noise z (n,d) and levels sigma (n,) for rows x (n,d)."""
-    return rng.standard_normal(x.shape, x.dtype), stratified_sigmas(rng, sigmas[0], sigmas[-1], len(x))
-
-
 def even_loss(score, x, z, sigma):
     """½ E‖f − t‖² under z and −z, a scalar; sigma (n,)."""
     x, z, sigma = np.tile(x, (2, 1)), np.concatenate([z, -z]), np.tile(sigma, 2)[:, None].astype(x.dtype)
@@ -154,12 +119,12 @@ def train(rows, held, sigmas, rng, steps, progress):
     params = init_mlp(rng, [d + 1, size, size, size, d], np.float32)
     params[-1][0][:] = 0
     score = lambda params: NoiseConditionalMLP(params, skip=True)
-    x = np.resize(rng.permutation(held), (max(1024, min(4096, 2**17 // d)), d)).astype(np.float32)
-    fixed = noise(rng, x, sigmas)
-    callback, in_time, curve, best = until_it_rises(
-        params, lambda params: float(ncsn_loss(score(params), x, *fixed)), progress)
-    fit(lambda params, x, rng: even_loss(score(params), x, *noise(rng, x, sigmas)), params, rows, steps=steps,
-        rng=rng, learning_rate=0.08 / size**0.5 if many else 0.003, progress=in_time, callback=callback)
+    noisy = lambda x: (x, rng.standard_normal(x.shape, x.dtype), stratified_sigmas(rng, sigmas[0], sigmas[-1], len(x)))
+    held = np.resize(rng.permutation(held), (max(1024, min(4096, 2**17 // d)), d)).astype(np.float32)
+    fixed = noisy(held)                                                      # (N,d) (N,d) (N,)
+    ends, curve, best = until_it_rises(params, lambda params: float(ncsn_loss(score(params), *fixed)))
+    fit(lambda params, x, rng: even_loss(score(params), *noisy(x)), params, rows, steps=steps, rng=rng,
+        learning_rate=0.08 / size**0.5 if many else 0.003, progress=progress, callback=ends)
     return score(best), curve
 
 
@@ -177,54 +142,37 @@ def judge(u, held, rows):
     real = (1 / len(u) + 1 / len(held)) * np.mean(distances(held, held)) * len(held) / (len(held) - 1)  # (MET.2)
     energy = energy_distance(u, held) / real
     near, usual = (np.median(neighbour_distance(a, rows, 1)) for a in (u, held))
-    if near < 0.5 * usual:
-        warn(f"samples are near copies: they lie {near / usual:.2f} times as far from a row of the data as rows held "
-             "out do; more rows or a larger sigma_min would help", stacklevel=3)
+    nearest = near / usual if usual else np.inf                              # ()  (REC.5)
+    if nearest < 0.5:
+        warn(f"samples are near copies: they lie {nearest:.2f} times as far from a row of the data as rows held out "
+             "do; more rows or a larger sigma_min would help", stacklevel=3)
     if energy > 5:
         warn(f"samples are unlike the rows held out: their energy distance is {energy:.1f} times that of real rows; "
              "look at columns and outliers, or take more steps", stacklevel=3)
-    return energy, near / usual if usual else np.inf                         # () ()  (REC.5)
+    return energy, nearest
 
 
-def warn_of_tails(x, names, distinct):
-    """Names the columns that a few rows stretch, as a law without a variance would."""
-    for name, column in zip(names, x.T):
-        parts = np.sort((column - np.median(column))**2)                     # (n,)
-        few, all_of_it = parts[-1 - len(x) // 50:].sum(), parts.sum()
-        if len(x) >= 50 and few > 0.6 * all_of_it > 0 and 2 * len(np.unique(column)) > distinct:
-            warn(f"column {name!r}: a fiftieth of the rows holds {few / all_of_it:.0%} of its spread, which may have "
-                 "no limit; samples do not go beyond its extremes", stacklevel=3)
-
-
-def own_or_positive(name, value, x):
-    """value, one number > 0, or None."""
-    return value if value is None else positive(name, value)
-
-
-@checked(data=lambda name, data, x: data, sigma_min=own_or_positive)
+@checked(data=table, sigma_min=maybe)
 def sampler(data, rng, *, one_scale=False, rounded=False, sigma_min=None, steps=4000, progress=None):
     """draw, report: draw(n, annealed=False) gives n new rows (n,d) like those of data (n,d), an array or a DataFrame.
 
     one_scale: columns share a unit, such as pixels. rounded: give back whole numbers, and values that repeat, as
     such. sigma_min: the least noise, of rows of deviation 1, in place of (REC.3). steps: the most to train.
     progress: as in fit. report: a dict of curve {step: held-out loss}, step, the one kept, sigmas, energy, nearest.
-    Raises ValueError on text, missing values or fewer than 10 rows, with column and row; warns of copies, of samples
-    unlike the rows held out, and of columns without a limit to their spread."""
-    x, names = table(data)
-    varying, distinct = np.ptp(x, axis=0) > 0, len(np.unique(x, axis=0))
-    warn_of_tails(x, names, distinct)
-    unit = np.mean(x[:, varying].var(axis=0))**0.5 if one_scale else None
-    u, whole, back = zip(*(code(column, rng, distinct, unit, rounded) for column in x[:, varying].T))
-    u, out = np.stack(u, axis=1), held_out(x, not all(whole), rng)           # (n,d) (n,)
+    Raises ValueError on text, missing values or fewer than 10 rows, with column and row; warns of copies and of
+    samples unlike the rows held out."""
+    varying, distinct = np.ptp(data, axis=0) > 0, len(np.unique(data, axis=0))
+    unit = np.mean(data[:, varying].var(axis=0))**0.5 if one_scale else None
+    u, whole, back = zip(*(code(column, rng, distinct, unit, rounded) for column in data[:, varying].T))
+    u, out = np.stack(u, axis=1), held_out(data, not all(whole), rng)        # (n,d) (n,)
     rows, held, sigmas = u[~out], u[out], levels(u[~out], sigma_min)
     score, curve = train(rows, held, sigmas, rng, steps, progress)
     new = lambda n, annealed: samples(score, np.atleast_2d(np.cov(rows.T)), sigmas, n, rng, annealed)  # (n,d)
 
     @checked
     def draw(n, annealed=False):
-        full = np.tile(x[0], (n, 1))
+        full = np.tile(data[0], (n, 1))
         full[:, varying] = np.stack([f(column) for f, column in zip(back, new(n, annealed).T)], axis=1)
         return full
     energy, nearest = judge(new(1000, False), held[:1000], rows)
-    report = {"curve": curve, "step": last_best(curve), "sigmas": sigmas, "energy": energy, "nearest": nearest}
-    return draw, report
+    return draw, {"curve": curve, "step": last_best(curve), "sigmas": sigmas, "energy": energy, "nearest": nearest}

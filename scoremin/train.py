@@ -83,8 +83,9 @@ def fit(loss, params, data, *, steps, rng, batch_size=256, learning_rate=1e-3, p
     """Minimise E loss(params, x, rng) over random batches x (batch_size, d) of data (n, d).
 
     Draws with replacement, in the dtype of params. progress, if given, wraps the iterator over steps, as tqdm
-    does, and may end it early. callback(k, params), if given, is called after step k = 0, 1, … with the params
-    at work, which move on: copy what you keep. Returns the trained params and the losses, one for each step taken.
+    does, and may end it early. callback(k, params), if given, is called after step k = 0, 1, … with the params at
+    work, which move on: copy what you keep; training ends where it returns what is true. Returns the trained params
+    and the losses, one for each step taken.
     Raises FloatingPointError when a loss or its gradient is not finite, or is too large to square."""
     theta, params = flat(params)
     data, m_1, m_2, losses = floats("data", data, theta.dtype), np.zeros_like(theta), np.zeros_like(theta), []
@@ -98,7 +99,8 @@ def fit(loss, params, data, *, steps, rng, batch_size=256, learning_rate=1e-3, p
         losses.append(value)
         rate, remedy = 0.5 * learning_rate * (1 + math.cos(math.pi * (k - 1) / steps)), slower  # (FIT.4)
         adam_step(theta, g, m_1, m_2, k, rate)
-        callback(k - 1, params)
+        if callback(k - 1, params):
+            break
     if not finite(theta):
         raise FloatingPointError(f"params are not finite after the last step; {slower}")
     return params, np.array(losses)
@@ -110,9 +112,9 @@ def last_best(curve):
     return max(k for k, value in curve.items() if value <= 1.001 * least)
 
 
-def until_it_rises(params, measure, progress=None):
-    """For fit: a callback and a progress that end training when measure(params), say the loss on data held out, has
-    risen; with them {step: measure}, and the average params of last_best of it. progress is that of fit."""
+def until_it_rises(params, measure):
+    """For fit: a callback that ends training when measure(params), say the loss on data held out, has risen; with it
+    {step: measure}, and the average params of last_best of it."""
     average, at_work = flat(params)                                          # (P,), and as params
     best, best_params = flat(params)                                         # (P,), and as params
     curve = {0: measure(at_work)}
@@ -123,10 +125,5 @@ def until_it_rises(params, measure, progress=None):
             curve[k + 1] = measure(at_work)
             if last_best(curve) == k + 1:
                 best[:] = average
-
-    def in_time(steps):
-        for k in (progress or iter)(steps):
-            if k > 2 * last_best(curve) + 200:
-                return
-            yield k
-    return callback, in_time, curve, best_params
+        return k >= 2 * last_best(curve) + 200
+    return callback, curve, best_params

@@ -279,8 +279,8 @@ def test_params_come_back_as_they_were_nested():
 def test_the_average_weighs_recent_steps_by_their_seventh_power():
     """(FIT.5) Against the weights (j − 1)(j − 2) … (j − 7), divided by their sum, at every step that is measured."""
     thetas, seen = np.random.default_rng(20).standard_normal(300), []
-    callback, _, curve, _ = until_it_rises([(np.zeros((1, 1)), np.zeros(1))],
-                                           lambda params: seen.append(params[0][0].item()) or 1.0)
+    callback, curve, _ = until_it_rises([(np.zeros((1, 1)), np.zeros(1))],
+                                        lambda params: seen.append(params[0][0].item()) or 1.0)
     for k, theta in enumerate(thetas):
         callback(k, [(np.full((1, 1), theta), np.zeros(1))])
     w = np.array([math.prod(j - i for i in range(1, 8)) for j in range(1, 301)], float)
@@ -292,7 +292,7 @@ def test_the_average_weighs_recent_steps_by_their_seventh_power():
 
 def test_training_ends_in_time_and_keeps_the_average_before_the_rise():
     """(FIT.5) A measure that falls, then rises: the average kept is that of the last measure within a
-    thousandth of the least; training ends at twice that step and 200; the steps pass through progress."""
+    thousandth of the least; training ends at twice that step and 200."""
     passed, values, averages = [], [], []
 
     def measure(params):
@@ -300,15 +300,10 @@ def test_training_ends_in_time_and_keeps_the_average_before_the_rise():
         averages.append(params[0][0].item())
         return values[-1]
 
-    def progress(steps):
-        for k in steps:
-            passed.append(k)
-            yield k
-
-    callback, in_time, curve, best = until_it_rises([(np.zeros((1, 1)), np.zeros(1))], measure, progress)
-    slope = lambda params, x, rng: -np.sum(params[0][0]) + 0 * np.sum(params[0][1])  # W grows at every step
+    callback, curve, best = until_it_rises([(np.zeros((1, 1)), np.zeros(1))], measure)
+    slope = lambda params, x, rng: passed.append(x) or 0 * np.sum(params[0][1]) - np.sum(params[0][0])  # W grows
     _, losses = fit(slope, [(np.zeros((1, 1)), np.zeros(1))], POINT, steps=2000, rng=np.random.default_rng(0),
-                    progress=in_time, callback=callback)
+                    callback=callback)
     kept = max(k for k, value in curve.items() if value <= 1.001 * min(values))
-    assert 150 <= kept <= 160 and len(losses) == 2 * kept + 201 and len(passed) == len(losses) + 1
+    assert 150 <= kept <= 160 and len(losses) == len(passed) == 2 * kept + 201
     assert best[0][0].item() == averages[list(curve).index(kept)] > 0
