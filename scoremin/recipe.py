@@ -1,60 +1,48 @@
-"""A recipe (REC): own data in three lines, a table or pictures, and a report that says how good and whether they copy.
+"""A recipe (REC) for own data, a table or pictures: draw, report = sampler(data, rng), and x = draw(1000).
 
-    draw, report = sampler(data, rng)
-    x = draw(1000)
-
-Each choice in it has its reason here. Rows are n, columns d, u the rows as the network sees them.
-
-Columns. Constant ones are carried along. Whole numbers, and values that each come in two rows or more, have no density.
-Uniform noise as wide as their spacing q gives them one; rounding, rounded=True, leads back:
+Columns. Whole numbers, and values that each come in two rows or more, have no density. Uniform noise as wide as their
+spacing q gives them one; rounding, rounded=True, leads back:
 
     (REC.1)  x̃ = x + q(r − ½), r uniform on [0, 1):   round(x̃) = x,   Var x̃ = Var x + q²/12
 
 Each column then gets mean 0 and deviation 1 (MIX.8), or, with one_scale=True, where columns share a unit as pixels do,
-one scale for all. Where it has heavy tails, E u⁴ > 6 (3 for a Gaussian, 6 for a Laplace law), a few rows hold its
-spread. It goes, rank by rank, to n standard normal draws, and back by the straight lines between its rows, never beyond
-the last. So does one of few values, q > ½ deviation, whose rare values would become frequent:
+one scale for all. Heavy tails, E u⁴ > 6 (3 for a Gaussian), go rank by rank to n standard normal draws, and back by the
+lines between the rows, never beyond the last. So do few values, q > ½ deviation, as rare ones would become frequent:
 
     (REC.2)  u_(i) = z_(i),   of x_(i) and of z the i-th smallest, equals in random order
 
-Levels. σ_1 is the largest distance between rows (NCSN.6). Noise is about σ√d long; where that is far less than the
-distance to the nearest other row, the best denoiser (ESM.4) returns one row, and copying is all there is to learn:
+Levels. σ_1 is the largest distance between rows (NCSN.6), the ratio that of (NCSN.7) with its second Φ at 0, at most
+1.15: calls are cheap. Noise is about σ√d long. Where that is far less than the distance to the nearest other row, the
+best denoiser (ESM.4) returns one row, and copying is all there is to learn; tweedie takes out at the end
 
-    (REC.3)  σ_L = .3 median_i min_{j≠i} ‖u_i − u_j‖/√d,   within [.02, .15];   tweedie takes that noise out at the end
+    (REC.3)  σ_L = .3 median_i min_{j≠i} ‖u_i − u_j‖/√d,   within [.02, .15]
 
-The ratio of levels is for sampling alone. (NCSN.7) gives γ = 1/(1 − 3/√(2d)) with its second Φ at 0, without a solution
-for d ≤ 4. 1.15 is the most: calls are cheap, and 1.3 left a fifth more strays between the arcs of two moons.
-
-Network and training. Three hidden layers of width 4d, at least 64, at most 256; 64 below 1,000 rows, which a wider one
-learns by heart. W_L = 0: with the skip (NET.8) training starts at N(0, I). Its loss weighs errors of f alike at every
-level: by (NET.9) λ(σ) of (NCSN.3), with log σ uniform (NCSN.10), is not σ², which learns the shape at large σ last, but
+Training. Three hidden layers of width 4d, from 64 to 256; 64 below 1,000 rows, which a wider one learns by heart. With
+W_L = 0 and the skip (NET.8) it starts at N(0, I). λ of (NCSN.3) weighs errors of f alike at every level, by (NET.9):
 
     (REC.4)  λ(σ) = σ²(1 + σ²),   λ(σ) ℓ(θ; σ) = ½ E‖f − t‖²
 
-A fifth of the rows, at least 5, is held out, and training ends by their NCSN loss under fixed noise (FIT.5). Equal rows
-go to one side, or copies would look like new rows. Sampling starts at N(0, S + σ_1² I), S the covariance of u: both
-moments are right (SDE.4). annealed=True is slow, with fewer strays: 15 steps a level of ½ σ_L² leave N(0, 1), by
-(LD.10), a variance 4 % too large. The report holds 1,000 samples against rows held out: energy, the energy distance
-over its mean for real rows (MET.2), which is 1 in the mean where the laws are one; and
+A fifth of the rows, 5 or more, is held out; training ends by their NCSN loss (FIT.5). Equal rows go to one side, else
+copies would look new. Sampling starts at N(0, S + σ_1² I), S the covariance of u: both moments are right (SDE.4).
+annealed=True is slow, with fewer strays: 15 steps of ½ σ_L² a level leave N(0, 1), by (LD.10), a variance of 1.04.
+The report: energy, the energy distance of 1,000 samples to rows held out over its mean for real rows (MET.2), and
 
     (REC.5)  nearest = median distance of samples to the nearest training row, over the same of held-out rows
 
-which is 1 where the laws are one and 0 for copies. A warning says where nearest < ½ or energy > 5: on a line, where
-the ratio has the law of Cramér and von Mises, real rows exceed 5 in 1 case of 160, in more dimensions in fewer.
-Fails: rows that depend on each other, as in time, leak to the part held out; fine structure below σ_L is lost; spread
-in directions that few rows show comes out too small.
+Both are about 1 where the laws are one; nearest is 0 for copies. A warning says where nearest < ½ or energy > 5: by the
+law of Cramér and von Mises that befalls real numbers, d = 1, in 1 case of 160. Fails: rows that depend on each other,
+as in time, leak to the part held out; structure below σ_L is lost; spread that few rows show comes out too small.
 
 Sources: Uria et al. 2013 (REC.1); Karras et al. 2022 (REC.4); Song & Ermon 2020 (levels).
 """
 
-import math
 from warnings import warn
 
 import numpy as np
 
 from .checks import checked, maybe, table
 from .denoising import tweedie
-from .explicit import explicit_loss
+from .derivatives import half_square, mean
 from .langevin import annealed_langevin
 from .metrics import distances, energy_distance, neighbour_distance
 from .ncsn import geometric_sigmas, ncsn_loss, stratified_sigmas
@@ -98,18 +86,17 @@ def levels(u, sigma_min):
     """σ_1 … σ_L (L,) for rows u (n,d)."""
     u, d = np.unique(u, axis=0), u.shape[1]
     few = u[::1 + len(u) // 500]                                             # (500,d) at most
-    near = np.median(neighbour_distance(few, u, 2))                          # the nearest is the row itself
+    near, sigma_max = np.median(neighbour_distance(few, u, 2)), distances(few, few).max()  # (NCSN.6)
     sigma_min = sigma_min or float(np.clip(0.3 * near / d**0.5, 0.02, 0.15))  # (REC.3)
-    sigma_max = distances(few, few).max()                                    # (NCSN.6)
     ratio = min(1.15, 1 / (1 - 3 / (2 * d)**0.5)) if d > 4 else 1.15         # (NCSN.7)
-    return geometric_sigmas(sigma_max, sigma_min, 2 + int(math.log(sigma_max / sigma_min) / math.log(ratio)))
+    return geometric_sigmas(sigma_max, sigma_min, 2 + int(np.log(sigma_max / sigma_min) / np.log(ratio)))
 
 
 def even_loss(score, x, z, sigma):
     """½ E‖f − t‖² under z and −z, a scalar; sigma (n,)."""
     x, z, sigma = np.tile(x, (2, 1)), np.concatenate([z, -z]), np.tile(sigma, 2)[:, None].astype(x.dtype)
-    weight = sigma * np.sqrt(1 + sigma**2)                                   # (2n,1)  √λ
-    return explicit_loss(lambda x: weight * score(x, sigma[:, 0]), x + sigma * z, -weight * z / sigma)  # (REC.4)
+    s = score(x + sigma * z, sigma[:, 0])                                    # (2n,d)
+    return mean((1 + sigma[:, 0]**2) * half_square(sigma * s + z))           # ()  (REC.4)
 
 
 def train(rows, held, sigmas, rng, steps, progress):
@@ -120,8 +107,7 @@ def train(rows, held, sigmas, rng, steps, progress):
     params[-1][0][:] = 0
     score = lambda params: NoiseConditionalMLP(params, skip=True)
     noisy = lambda x: (x, rng.standard_normal(x.shape, x.dtype), stratified_sigmas(rng, sigmas[0], sigmas[-1], len(x)))
-    held = np.resize(rng.permutation(held), (max(1024, min(4096, 2**17 // d)), d)).astype(np.float32)
-    fixed = noisy(held)                                                      # (N,d) (N,d) (N,)
+    fixed = noisy(np.resize(rng.permutation(held), (max(1024, min(4096, 2**17 // d)), d)).astype(np.float32))
     ends, curve, best = until_it_rises(params, lambda params: float(ncsn_loss(score(params), *fixed)))
     fit(lambda params, x, rng: even_loss(score(params), *noisy(x)), params, rows, steps=steps, rng=rng,
         learning_rate=0.08 / size**0.5 if many else 0.003, progress=progress, callback=ends)
@@ -132,8 +118,7 @@ def samples(score, S, sigmas, n, rng, annealed):
     """n rows of u (n,d) from noise of covariance S + σ_1² I."""
     root = np.linalg.cholesky(S + sigmas[0]**2 * np.eye(len(S)))
     u = (rng.standard_normal((n, len(S))) @ root.T).astype(np.float32)       # (n,d)  (SDE.4)
-    u = (annealed_langevin(score, u, sigmas, 0.5 * sigmas[-1]**2, 15, rng) if annealed else
-         dpm_solver(score, u, sigmas))
+    u = annealed_langevin(score, u, sigmas, sigmas[-1]**2 / 2, 15, rng) if annealed else dpm_solver(score, u, sigmas)
     return tweedie(lambda u: score(u, sigmas[-1]), u, sigmas[-1]).astype(float)  # (n,d)  (DSM.8)
 
 
@@ -144,11 +129,9 @@ def judge(u, held, rows):
     near, usual = (np.median(neighbour_distance(a, rows, 1)) for a in (u, held))
     nearest = near / usual if usual else np.inf                              # ()  (REC.5)
     if nearest < 0.5:
-        warn(f"samples are near copies: they lie {nearest:.2f} times as far from a row of the data as rows held out "
-             "do; more rows or a larger sigma_min would help", stacklevel=3)
+        warn(f"samples are near copies, {nearest:.2f} times as far off as rows held out; use a larger sigma_min")
     if energy > 5:
-        warn(f"samples are unlike the rows held out: their energy distance is {energy:.1f} times that of real rows; "
-             "look at columns and outliers, or take more steps", stacklevel=3)
+        warn(f"samples are unlike the rows held out: energy {energy:.1f}, not 1; look for outliers, or take more steps")
     return energy, nearest
 
 
@@ -156,11 +139,10 @@ def judge(u, held, rows):
 def sampler(data, rng, *, one_scale=False, rounded=False, sigma_min=None, steps=4000, progress=None):
     """draw, report: draw(n, annealed=False) gives n new rows (n,d) like those of data (n,d), an array or a DataFrame.
 
-    one_scale: columns share a unit, such as pixels. rounded: give back whole numbers, and values that repeat, as
-    such. sigma_min: the least noise, of rows of deviation 1, in place of (REC.3). steps: the most to train.
-    progress: as in fit. report: a dict of curve {step: held-out loss}, step, the one kept, sigmas, energy, nearest.
-    Raises ValueError on text, missing values or fewer than 10 rows, with column and row; warns of copies and of
-    samples unlike the rows held out."""
+    one_scale: columns share a unit. rounded: give back whole numbers, and values that repeat, as such. sigma_min: the
+    least noise, of rows of deviation 1, in place of (REC.3). steps: the most to train. progress: as in fit. report: a
+    dict of curve {step: held-out loss}, step, the one kept, sigmas, energy, nearest. Raises ValueError on text, missing
+    values or fewer than 10 rows, with column and row; warns of copies and of samples unlike the rows held out."""
     varying, distinct = np.ptp(data, axis=0) > 0, len(np.unique(data, axis=0))
     unit = np.mean(data[:, varying].var(axis=0))**0.5 if one_scale else None
     u, whole, back = zip(*(code(column, rng, distinct, unit, rounded) for column in data[:, varying].T))

@@ -118,7 +118,7 @@ def test_the_judge_measures_copies_and_strangers():
     one law: energy and nearest are 1 in the mean of 40 trials, within 5 standard errors; shifted ones: a warning."""
     rng = np.random.default_rng(6)
     row_grid = 10.0 * np.arange(40)[:, None] + np.zeros((1, 2))
-    with pytest.warns(UserWarning, match=r"near copies: they lie 0\.10 times as far .* larger sigma_min"):
+    with pytest.warns(UserWarning, match=r"near copies, 0\.10 times as far .* larger sigma_min"):
         nearest = judge(row_grid + [0.1, 0], row_grid + [1, 0], row_grid)[1]
     assert abs(nearest - 0.1) < 1e-12
     fresh = lambda n: rng.standard_normal((n, 3))
