@@ -91,13 +91,12 @@ def fit(loss, params, data, *, steps, rng, batch_size=256, learning_rate=1e-3, p
     data, m_1, m_2, losses = floats("data", data, theta.dtype), np.zeros_like(theta), np.zeros_like(theta), []
     keep_memory()
     slower = f"try a learning_rate below {learning_rate:.3g}"
-    remedy = "look at the loss and at the scale of data and params"          # until a step was taken
     for _, k in zip(progress(range(steps)), range(1, steps + 1)):
         x = data.take(rng.integers(len(data), size=batch_size), axis=0)      # (B,d)
-        with at(f"step {k}", f"; {remedy}"):
+        with at(f"step {k}", f"; {slower if losses else 'look at the loss and at the scale of data and params'}"):
             value, g = value_and_gradient(loss, params, x, rng)              # () (P,)
         losses.append(value)
-        rate, remedy = 0.5 * learning_rate * (1 + math.cos(math.pi * (k - 1) / steps)), slower  # (FIT.4)
+        rate = 0.5 * learning_rate * (1 + math.cos(math.pi * (k - 1) / steps))   # (FIT.4)
         adam_step(theta, g, m_1, m_2, k, rate)
         if callback(k - 1, params):
             break
