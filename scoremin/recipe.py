@@ -129,9 +129,9 @@ def judge(u, held, rows):
     near, usual = (np.median(neighbour_distance(a, rows, 1)) for a in (u, held))
     nearest = near / usual if usual else np.inf                              # ()  (REC.5)
     if nearest < 0.5:
-        warn(f"samples are near copies, {nearest:.2f} times as far off as fresh rows; use a larger sigma_min", stacklevel=4)
+        warn(f"samples are near copies, {nearest:.2f} times as far as fresh rows; use a larger sigma_min", stacklevel=4)
     if energy > 5:
-        warn(f"samples are unlike the rows held out: energy {energy:.1f}; look for outliers, take more steps", stacklevel=4)
+        warn(f"samples are unlike rows held out: energy {energy:.1f}; look at outliers, take more steps", stacklevel=4)
     return energy, nearest
 
 
