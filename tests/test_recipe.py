@@ -1,5 +1,6 @@
 """The recipe for own data: its codes and levels against closed forms, and what comes out of three lines."""
 
+import warnings
 from math import erf, log, sqrt
 from types import SimpleNamespace
 
@@ -47,6 +48,7 @@ def test_columns_with_a_density_are_left_alone():
     assert np.max(np.abs(u - (x - x.mean()) / 4)) < 1e-14 and np.max(np.abs(back(u) - x)) < 1e-14
 
 
+@pytest.mark.filterwarnings("ignore:a fiftieth of the rows")
 def test_heavy_tails_go_to_normal_draws_and_back():
     """(REC.2) u is in the order of x, and its distribution function, against Φ by the error function, within the bound
     that a sample of 401 keeps in all but 3 of 10⁵ cases (Dvoretzky, Kiefer, Wolfowitz); rows come back exactly, what is
@@ -237,3 +239,15 @@ def test_few_rows_are_not_copied_unsaid():
     assert report["nearest"] > 0.5 and nearest(draw(1000)) > 0.5 * nearest(rng.standard_normal((1000, 2)))
     assert energy_distance(draw(1000), rng.standard_normal((1000, 2))) < energy_distance(data, data * 0)
     assert log(report["sigmas"][0]) > 0
+
+
+def test_a_column_without_a_limit_to_its_spread_is_told():
+    """A Cauchy column, whose largest fiftieth of rows holds nearly all of its squares; a rare whole number is none."""
+    rng = np.random.default_rng(11)
+    cauchy, plain = np.tan(np.pi * (rng.random(400) - 0.5)), rng.standard_normal(400)
+    with pytest.warns(UserWarning, match=f"most of the spread of a column that goes up to {cauchy.max():.3g}"):
+        draw, _ = sampler(np.stack([plain, cauchy], axis=1), rng, steps=40)
+    assert np.abs(draw(500)[:, 1]).max() <= np.abs(cauchy).max()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sampler(np.stack([plain, rng.random(400) < 0.01], axis=1), rng, steps=300)
