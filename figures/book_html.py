@@ -9,6 +9,7 @@ from textwrap import dedent
 
 from figures.book_math import pieces
 from figures.book_read import CITED, DEFINITION, PACKAGE, PROVED, blocks, cited, home, tests
+from figures.gallery import answer, bounds
 
 escape = partial(html.escape, quote=False)
 CLOSING = {*",.;:?!)"}
@@ -158,14 +159,6 @@ def listing(c, chunks, mark):
     return f'<div class=code><p class=file><a href="../{file}">{file}</a></p>{parts}</div>'
 
 
-def bound(claim):
-    """The bounds of a claim as text; one without is a measurement."""
-    low, high = claim["low"], claim["high"]
-    if low is None and high is None:
-        return "measured"
-    return f"≤ {high:.4g}" if low is None else f"≥ {low:.4g}" if high is None else f"{low:.4g} … {high:.4g}"
-
-
 def images(record, name):
     """The pictures of a figure, each a link to itself."""
     title = html.escape(record["caption"].partition("\n")[0])
@@ -176,10 +169,9 @@ def images(record, name):
 def picture(name, record, evidence, mark):
     """A figure with its caption and its claims; at a small budget they are not checked."""
     title, _, caption = record["caption"].partition("\n")
-    answers = ["" if record.get("budget", 1) < 1 or bound(c) == "measured" else "yes" if c["holds"] else "NO"
-               for c in record["claims"]]
-    rows = "".join(f"<tr><td>{mark(c['text'])}<td>{c['value']:.4g}<td>{bound(c)}<td>{answer}"
-                   for c, answer in zip(record["claims"], answers))
+    answers = [answer(c, record.get("budget", 1)) for c in record["claims"]]
+    rows = "".join(f"<tr><td>{mark(c['text'])}<td>{c['value']:.4g}<td>{bounds(c)}<td>{holds}"
+                   for c, holds in zip(record["claims"], answers))
     checked, missed = len(answers) - answers.count(""), answers.count("NO")
     return (f'<figure id="figure-{name}">{images(record, name)}<figcaption>'
             f"<h3>{mark(title.rstrip('.'))}</h3>\n<div class=columns>{text_of(caption, evidence, mark)}</div>\n"

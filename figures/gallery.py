@@ -85,7 +85,9 @@ def section(name, record):
     lines += [f"| {c['text'].replace('|', '&#124;')} | {c['value']:.4g} | {bounds(c)} | {answer(c, record['budget'])} |"
               for c in record["claims"]]
     note = "" if right(record) else f" {verdict(record)}."
-    return "\n".join([*lines, "", f"[{name}.py]({name}.py), seed {record['seed']}.{note}", ""])
+    more = HERE / f"{name}.md"  # what a caption has no room for
+    return "\n".join([*lines, "", f"[{name}.py]({name}.py), seed {record['seed']}.{note}", "",
+                      *([more.read_text(encoding="utf-8")] if more.exists() else [])])
 
 
 def gallery(figures):

@@ -96,7 +96,8 @@ def _log_likelihood(at, x, sigma, H, y, noise, sigma_data):
         CH = sigma**2 * units + sigma**4 * J                                 # (m,N,d)  (DSM.16)
     else:
         s, CH = at(x), units / (1 / sigma**2 + 1 / sigma_data**2)            # (N,d) (m,N,d)  (COND.9)
-    S = np.einsum("mnd,kd->nmk", CH, H) + noise**2 * np.eye(len(H))  # (N,m,m)  (COND.6)
+    HCH = np.einsum("mnd,kd->nmk", CH, H)                                    # (N,m,m), symmetric but for learned scores
+    S = 0.5 * (HCH + np.swapaxes(HCH, 1, 2)) + noise**2 * np.eye(len(H))     # (N,m,m)  (COND.6)
     root, rest = np.linalg.cholesky(S), y - np.dot(x + sigma**2 * s, H.T)    # (N,m,m) (N,m)  (COND.6)
     u = np.linalg.solve(root, rest[:, :, None])[:, :, 0]                     # (N,m), ‖u‖² = restᵀS⁻¹rest
     return -half_square(u) - np.sum(np.log(np.diagonal(root, axis1=-1, axis2=-2)), axis=1)  # (N,)  (COND.7)

@@ -26,6 +26,7 @@ from functools import partial
 
 NETWORKS = {"MLP": "mlp", "NoiseConditionalMLP": "noise_conditional_mlp", "EnergyMLP": "energy_mlp",
             "energy_score": "energy_mlp"}
+WEIGHTS = {"x": lambda x: x, "x^2": lambda x: x**2, "1 - |x|^2": lambda x: 1 - (x**2).sum(1)[:, None]}
 INTEGERS = ("permutations", "indices", "k", "column", "row")
 
 
@@ -130,6 +131,14 @@ def evaluate(case, port, dtype):
     if function == "linear_score":
         features = port.features(*(port.array(raw["features"][key], dtype) for key in ("omega", "beta")))
         return {"value": port.linear_score(features, a["x"], a["ridge"])(a["at"])}
+    if function == "as_score":
+        net, _ = network(raw["model"], port, dtype)
+        score = port.as_score(lambda x_t, t: net(x_t) * (1 + t[:, None]), a["predicts"], a["path"])
+        return {"value": score(a["x"], a["sigma"])}
+    if function == "posterior_score":
+        return {"value": port.posterior_score(fixed_score(raw["score"], port, dtype), **a)}
+    if "g" in a:
+        a["g"] = WEIGHTS[a["g"]]
     if function == "log_likelihood":
         a["prior"] = mixture_of(raw["prior"], port, dtype).log_density
     if "sigmas" in a:
@@ -159,6 +168,13 @@ def mixture_values(function, raw, a, port, dtype):
     return {"value": getattr(mixture, function.split(".")[1])(**a)}
 
 
+def called(name, port, score, inputs):
+    """The function of a score; what given returns is a score again, and wants its points."""
+    if name == "given":
+        return port.given(score, inputs["y"])(*(inputs[key] for key in ("x", "sigma") if key in inputs))
+    return getattr(port, name)(score, **inputs)
+
+
 def score_values(case, score, a, port, dtype):
     """value, s, Jv, trace of a function of a score, as far as they are expected."""
     name, expected = case["function"], case["expected"]
@@ -167,7 +183,7 @@ def score_values(case, score, a, port, dtype):
         inputs = {"target": fixed_score(case["inputs"]["target"], port, dtype), **inputs}
     if name in ("jvp", "divergence"):
         return dict(zip(("s", "Jv" if name == "jvp" else "trace"), getattr(port, name)(score, **inputs)))
-    found = {"value": getattr(port, name)(score, **inputs)}
+    found = {"value": called(name, port, score, inputs)}
     if "s" in expected:
         found["s"] = score_there(name, score, a)
     if "Jv" in expected:
@@ -200,7 +216,7 @@ def network_values(case, a, port, dtype):
         inputs = {key: value for key, value in a.items() if key != "cotangent"}
 
         def last(net):
-            value = getattr(port, function)(read(net), **inputs)
+            value = called(function, port, read(net), inputs)
             return value[1] if function in ("jvp", "divergence") else value
         found = score_values(case, read(net), a, port, dtype)
     if "gradient" in case["expected"]:

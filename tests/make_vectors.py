@@ -31,7 +31,7 @@ HEADER = {
         "score": "a score function s(x), (N,d) -> (N,d), by kind: mlp; energy_mlp (minus the gradient of its energy); "
                  "mixture; kde; noise_conditional_mlp and smoothed_mixture are s(x, sigma): where the score itself "
                  "holds a sigma, that is its level. The module of that chapter has the formula",
-        "since": "2 marks a case that version 1 does not have; the others keep their ids and numbers for ever",
+        "since": "the version that added a case, where that is not 1; cases keep their ids and numbers for ever",
         "value": "what the function returns (GaussianMixture.smoothed returns a mixture: value is its score, "
                  "log_density its log-density); s, Jv, trace: the score, its directional derivative and the trace of "
                  "its Jacobian at the points where the function needs them (denoising_loss, ncsn_loss: at x + sigma z)",
@@ -82,6 +82,8 @@ FUNCTIONS = {
     "kde_score": "x (N,d), data (n,d), h, leave_one_out -> value (N,d)",
     "kde_log_density": "x (N,d), data (n,d), h -> value (N,); leave_one_out where it is given",
     "implicit_loss": "score, x (N,d) -> value, s (N,d), trace (N,), gradient of value",
+    "generalised_loss": "score, x (N,d), g, the name of a function: x, x^2 entry by entry, or 1 - |x|^2, (N,1) -> "
+                        "value, gradient of value",
     "linear_score": "features omega (d,m), beta (m,) for f(x) = sqrt(2/m) cos(x omega + beta), x (N,d), ridge, "
                     "at (B,d) -> value (B,d), the fitted score at the points at",
     "sliced_loss": "score, x (N,d), v (N,d) or (M,N,d) -> value, s (N,d), Jv like v, gradient of value",
@@ -91,6 +93,12 @@ FUNCTIONS = {
     "denoising_loss": "score, x (N,d), z (N,d), sigma -> value, s (N,d) at x + sigma z, gradient of value",
     "denoising_vr_loss": "score, x (N,d), z (N,d), sigma -> value, gradient of value",
     "tweedie": "score, x_noisy (N,d), sigma -> value (N,d)",
+    "as_score": "model, params of net: the model is (1 + t) net(x_t), t (N,); predicts, path, x (N,d), sigma a number "
+                "or (N,) -> value (N,d), the score at x",
+    "given": "score of [x, y], or of that and sigma, x (N,d), y (m,) or (N,m), sigma where it is given -> value (N,d), "
+             "the first d columns; gradient of sum(cotangent * value)",
+    "posterior_score": "score of (x, sigma), x (N,d), sigma, H (m,d), y (m,) or (N,m), noise, sigma_data where the "
+                       "covariance is fixed -> value (N,d)",
     "ncsn_loss": "score of (x, sigma), x (N,d), z (N,d), sigma a number or (N,) -> value, s (N,d) at x + sigma z, "
                  "gradient of value",
     "geometric_sigmas": "sigma_max, sigma_min, n -> value (n,)",
@@ -115,7 +123,7 @@ FUNCTIONS = {
 }
 
 
-TRACED = ("jvp", "divergence", "implicit_loss", "sliced_loss", "sliced_vr_loss")
+TRACED = ("jvp", "divergence", "implicit_loss", "generalised_loss", "sliced_loss", "sliced_vr_loss")
 
 
 def flagged(case):

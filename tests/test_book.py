@@ -20,9 +20,10 @@ import pytest
 
 import scoremin
 from figures.book import book
-from figures.book_html import bound, cells, marker
+from figures.book_html import cells, marker
 from figures.book_math import ACCENTS, pieces
 from figures.book_read import blocks, chapter, exercises, home, sources
+from figures.gallery import bounds
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted((ROOT / "scoremin").glob("*.py"))
@@ -396,7 +397,7 @@ def test_figure_goes_to_the_last_chapter_it_names_and_bounds_read_as_they_are():
     for name, source, there in (("one_two", "none", "two"), ("plain", "AB.1 and CD.1", "two"),
                                 ("plain", "none", "three")):
         assert home(name, f"Caption.\nSource: {source}.\nSettings: s.", chapters) == there
-    assert [bound({"low": low, "high": high}) for low, high in ((None, 1), (0, None), (0, 1), (None, None))] == [
+    assert [bounds({"low": low, "high": high}) for low, high in ((None, 1), (0, None), (0, 1), (None, None))] == [
         "≤ 1", "≥ 0", "0 … 1", "measured"]
 
 

@@ -292,6 +292,14 @@ def test_a_network_that_lends_its_derivatives_gives_the_same():
     assert_allclose(fast, posterior_score(lambda x, sigma: net(x, sigma), x, 0.3, H, y, 0.8), rtol=1e-10)
 
 
+def test_the_order_of_observations_does_not_matter():
+    """(COND.6) Nor for a learned score, whose Jacobian is not symmetric."""
+    net, rng = NoiseConditionalMLP(random_params([4, 8, 8, 3]), 1.2), np.random.default_rng(3)
+    x, H, y = rng.standard_normal((5, 3)), rng.standard_normal((2, 3)), rng.standard_normal(2)
+    assert_allclose(posterior_score(net, x, 0.8, H[::-1], y[::-1], 0.8), posterior_score(net, x, 0.8, H, y, 0.8),
+                    rtol=1e-10)
+
+
 def test_float32_stays_and_agrees_with_float64():
     """float32 in, float32 out, to its digits, at small and large σ."""
     for sigma in (0.05, 1.0, 10.0):

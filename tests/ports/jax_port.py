@@ -151,6 +151,12 @@ def implicit_loss(score, x):
     return jnp.mean(0.5 * jnp.sum(s**2, axis=1) + tr)                        # (ISM.4)
 
 
+def generalised_loss(score, x, g):
+    """For data with a boundary, where g(x), (N,d) or (N,1), vanishes."""
+    gs, tr = divergence(lambda x: g(x) * score(x), x)
+    return jnp.mean(0.5 * jnp.sum(gs * score(x), axis=1) + tr)               # (ISM.17)
+
+
 def linear_score(features, x, ridge=0.0):
     """The score W f(x) that minimises ISM, plus ½ ridge ‖W‖²; features (N,d) -> (N,m)."""
     f = features(x)                                                          # (N,m)
@@ -203,6 +209,26 @@ def denoising_vr_loss(score, x, z, sigma):
 
 def tweedie(score, x_noisy, sigma):
     return x_noisy + sigma**2 * score(x_noisy)                               # (DSM.8)
+
+
+def path_at(path, sigma):
+    """t, a, b and their derivatives in t, at σ."""
+    if path == "ve":
+        return sigma, 1.0, sigma, 0.0, 1.0
+    if path == "vp":
+        a = (1 + sigma**2)**-0.5
+        return a**2, a, sigma * a, -sigma * a, a
+    return sigma / (1 + sigma), 1 / (1 + sigma), sigma / (1 + sigma), -1.0, 1.0  # (DSM.20) (DSM.21)
+
+
+def as_score(model, predicts, path="ve"):
+    """The score function of a model(x_t, t), t (N,), that predicts noise, denoiser, score or velocity on a path."""
+    def score(x, sigma):
+        sigma = jnp.broadcast_to(jnp.asarray(sigma, x.dtype).reshape(-1, 1), (len(x), 1))
+        t, a, b, da, db = path_at(path, sigma)
+        alpha, beta = {"noise": (1, 0), "denoiser": (0, 1), "score": (-1 / b, 0), "velocity": (db, da)}[predicts]
+        return (beta * x - model(a * x, t[:, 0])) * a / (alpha * a - beta * b) / sigma  # (DSM.22)
+    return score
 
 
 def ncsn_loss(score, x, z, sigma):
@@ -283,6 +309,32 @@ def log_likelihood(score, x, sigmas, prior):
         e, E = slope(x + step * c, after)
         x, total = x + step / 6 * (a + 2 * b + 2 * c + e), total + step / 6 * (A + 2 * B + 2 * C + E)  # (SDE.22)
     return prior(x) - total                                                  # (SDE.21)
+
+
+def given(score, y):
+    """The score of x that has y (m,) or (N,m) beside x."""
+    def conditional(x, *sigma):
+        beside = jnp.broadcast_to(y, (len(x), y.shape[-1]))
+        return score(jnp.concatenate([x, beside], axis=1), *sigma)[:, :x.shape[1]]  # (COND.5)
+    return conditional
+
+
+def posterior_score(score, x, sigma, H, y, noise, sigma_data=None):
+    """∇log q_σ(x|y) for y = Hx + noise·N(0, I), as if x given x̃ were Gaussian."""
+    units = jnp.broadcast_to(H[:, None], (len(H), *x.shape))                 # (m,N,d)
+
+    def log_likelihood(x):
+        if sigma_data is None:
+            s, J = jvp(lambda x: score(x, sigma), x, units)
+            CH = sigma**2 * units + sigma**4 * J                             # (m,N,d)
+        else:
+            s, CH = score(x, sigma), units / (1 / sigma**2 + 1 / sigma_data**2)  # (COND.9)
+        HCH = jnp.einsum("mnd,kd->nmk", CH, H)                               # symmetric but for learned scores
+        S = 0.5 * (HCH + HCH.mT) + noise**2 * jnp.eye(len(H), dtype=x.dtype)
+        rest = y - (x + sigma**2 * s) @ H.T                                  # (N,m)  (COND.6)
+        square = jnp.sum(rest * jnp.linalg.solve(S, rest[:, :, None])[:, :, 0], axis=1)
+        return jnp.sum(-0.5 * square - 0.5 * jnp.linalg.slogdet(S)[1])       # (COND.7)
+    return score(x, sigma) + jax.grad(log_likelihood)(x)                     # (COND.3) (COND.8)
 
 
 def adam(net):

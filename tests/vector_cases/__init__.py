@@ -5,6 +5,6 @@ evaluated here, in plain NumPy, without the package: origin "closed form". Elsew
 objective, or sampler, is run on a network written in autograd's own operations, not on the package's
 networks: origin "autograd"."""
 
-from . import losses, models, refusals, samplers
+from . import conditional, losses, models, refusals, samplers
 
-CHAPTERS = models.CHAPTERS | losses.CHAPTERS | samplers.CHAPTERS | refusals.CHAPTERS
+CHAPTERS = models.CHAPTERS | losses.CHAPTERS | samplers.CHAPTERS | conditional.CHAPTERS | refusals.CHAPTERS

@@ -4,6 +4,8 @@ from functools import partial
 
 import autograd.numpy as np
 
+from scoremin import jvp
+
 from .tools import (
     MIXTURE, SPACE, TRIANGLE, M, N, aside, case, closed_scores, clusters, draw, every_score, kde, linear, loss_case,
     mixture, mixture_scores, network, plain_mlp, plain_noise_conditional, scores, signs, skipping, widened, width,
@@ -93,6 +95,40 @@ def implicit():
             del expected["s"]  # 0 but for a remainder without digits
         yield case(f"implicit/loss-{name}", "implicit_loss", {"score": spec, "x": x}, expected,
                    flags=["a KDE on its own points: −d/h²"] * masses)
+    yield from generalised()
+
+
+WEIGHTS = {"x": (lambda x: x, np.ones_like), "x^2": (lambda x: x**2, lambda x: 2 * x),
+           "1 - |x|^2": (lambda x: 1 - np.sum(x**2, axis=1, keepdims=True), lambda x: -2 * x)}  # g and ∂_i g_i
+
+
+def product_rule(s, slopes, x, g):
+    """E Σ_i [½ g_i s_i² + g_i ∂_i s_i + s_i ∂_i g_i], slopes (N,d) the diagonal of the Jacobian."""
+    weight, slope = WEIGHTS[g]
+    return np.sum(0.5 * weight(x) * s**2 + weight(x) * slopes + slope(x) * s) / len(x)
+
+
+def with_boundary(score, x, g):
+    n, d = x.shape
+    _, J = jvp(score, x, np.broadcast_to(np.eye(d)[:, None], (d, n, d)))
+    return product_rule(score(x), np.stack([J[i, :, i] for i in range(d)], axis=1), x, g)
+
+
+def generalised():
+    """Data with a boundary: positive ones, g = x or x², and the unit ball, g = 1 − ‖x‖², one number a row."""
+    for name, sizes, g in (("d2-linear", [2, 2], "x"), ("d3-two-hidden", [3, 5, 4, 3], "x"),
+                           ("d1-two-hidden", [1, 4, 3, 1], "x^2"), ("d3-one-hidden", [3, 5, 3], "1 - |x|^2")):
+        x = abs(draw(f"x generalised {name}", N, sizes[0])) + 1 / 256
+        x = x / 4 if "|" in g else x
+        spec = {"kind": "mlp", "params": network(f"generalised {name}", sizes)}
+        yield written_out(f"implicit/generalised_loss-{name}", spec, plain_mlp, "generalised_loss", with_boundary,
+                          {"x": x, "g": g})
+    for name, spec, g in (("d2-mixture", MIXTURE, "x^2"), ("d3-mixture", SPACE, "1 - |x|^2")):
+        x = abs(draw(f"x generalised {name}", N, width(name))) / 4
+        _, s, H = mixture(x, **spec)
+        yield case(f"implicit/generalised_loss-{name}", "generalised_loss",
+                   {"score": {"kind": "mixture", **spec}, "x": x, "g": g},
+                   {"value": product_rule(s, np.einsum("nii->ni", H), x, g)})
 
 
 def linear_models():
@@ -175,6 +211,7 @@ def denoising():
                           {"x": x, "z": z, "sigma": 0.5})
     for sigma in (1e-3, 0.3, 50.0):
         yield from denoising_mixture(sigma)
+    yield from predictions()
 
 
 def denoising_case(name, spec, make, x, z, sigma):
@@ -191,6 +228,24 @@ def control_variate(score, x, z, sigma):
     """E[½‖s(x̃)‖² + zᵀ(s(x̃) − s(x))/σ + d/2σ²]."""
     s = score(x + sigma * z)
     return np.sum(s**2 / 2 + z * (s - score(x)) / sigma) / len(x) + x.shape[1] / (2 * sigma**2)
+
+
+def predictions():
+    """(1 + t) net(x_t) read as each prediction on each path; ẑ = −σs written out for each."""
+    a_of = {"ve": lambda s: 1.0 + 0 * s, "vp": lambda s: 1 / np.sqrt(1 + s**2), "linear": lambda s: 1 / (1 + s)}
+    time = {"ve": lambda s: s, "vp": lambda s: 1 / (1 + s**2), "linear": lambda s: s / (1 + s)}
+    for k, path in enumerate(a_of):
+        for j, predicts in enumerate(("noise", "denoiser", "score", "velocity")):
+            params, d = network(f"model {path} {predicts}", [2 + j % 2, 4, 2 + j % 2]), 2 + j % 2
+            x, sigma = draw(f"x as {path} {predicts}", N, d), np.array([4.0, 0.5, 0.125, 1.5]) if (k + j) % 2 else 0.75
+            s = np.reshape(sigma, (-1, 1)) * np.ones((N, 1))
+            a, t = a_of[path](s), time[path](s)
+            y, x_t = (1 + t) * plain_mlp(params)(a * x), a * x
+            noise = {"noise": y, "denoiser": (x - y) / s, "score": -s * a * y,
+                     "velocity": {"ve": y, "vp": a * y + s * a * x_t, "linear": x_t + (1 - t) * y}[path]}[predicts]
+            yield case(f"denoising/as_score-{path}-{predicts}-d{d}", "as_score",
+                       {"model": {"kind": "mlp", "params": params}, "predicts": predicts, "path": path, "x": x,
+                        "sigma": sigma}, {"value": -noise / s}, "autograd", ["per-sample sigma"] * np.ndim(sigma))
 
 
 def denoising_mixture(sigma):

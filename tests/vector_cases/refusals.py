@@ -2,7 +2,7 @@
 
 import autograd.numpy as np
 
-from .tools import MIXTURE, case, network
+from .tools import MIXTURE, SPACE, case, network
 
 X, Z, ONE = [[0.5, 1.0], [-1.0, 0.25], [0.0, 2.0]], [[1.0, 0.0], [0.5, -1.0], [0.25, 1.0]], [[1.0, 0.0]]
 SCORE, LEVELS = {"kind": "mlp", "params": network("errors", [2, 3, 2])}, {"kind": "smoothed_mixture", **MIXTURE}
@@ -28,6 +28,9 @@ GOOD |= {"finite_difference_loss": {"score": SCORE, "x": X, "v": Z, "radius": 0.
          "reverse_sde": {"score": LEVELS, "x": X, "sigmas": [2.0, 1.0], "noise": [Z]},
          **{name: {"score": LEVELS, "x": X, "sigmas": [2.0, 1.0]} for name in ("probability_flow", "dpm_solver")},
          "log_likelihood": {"score": LEVELS, "x": X, "sigmas": [2.0, 1.0], "prior": MIXTURE}}
+GOOD |= {"given": {"score": {"kind": "mixture", **SPACE}, "x": X, "y": [0.5]},
+         "posterior_score": {"score": LEVELS, "x": X, "sigma": 0.5, "H": [[1.0, 0.5]], "y": [0.25], "noise": 0.5},
+         "as_score": {"model": SCORE, "predicts": "noise", "path": "ve", "x": X, "sigma": 0.5}}
 LAYERS = [(np.ones((2, 3)), np.zeros(3)), (np.ones((4, 2)), np.zeros(2))]
 RUN = {"equal": [1.0, 1.0], "zero": [1.0, 0.0], "one": [1.0], "nan": [2.0, "NaN"]}
 WIDE, COLUMN, NOT_A_NUMBER = [[1.0, 2.0, 3.0]], [[1.0], [2.0]], [["NaN", 0.0]] * 3
@@ -57,6 +60,12 @@ BAD = [  # function, argument, {what is wrong: value}
     ("finite_difference_loss", "radius", POSITIVE), ("denoising_vr_loss", "sigma", POSITIVE),
     *((function, "z", {"nan": NOT_A_NUMBER}) for function in ("denoising_loss", "denoising_vr_loss", "ncsn_loss")),
     ("explicit_loss", "target", {"nan": NOT_A_NUMBER}),
+    ("given", "y", {"rows": [[0.5], [1.0]], "nan": ["NaN"], "empty": []}),
+    ("posterior_score", "y", {"rows": [[0.5], [1.0]], "nan": ["NaN"], "width": [0.5, 1.0]}),
+    ("posterior_score", "H", {"flat": [1.0, 0.5], "width": WIDE, "nan": [[1.0, "NaN"]]}),
+    ("posterior_score", "noise", {"negative": -0.5, "nan": "NaN"}), ("posterior_score", "sigma", POSITIVE),
+    ("posterior_score", "sigma_data", {"zero": 0.0}), ("as_score", "predicts", {"unknown": "eps"}),
+    ("as_score", "path", {"unknown": "cosine"}),
     ("kde_score", "data", {"nan": NOT_A_NUMBER}), ("kde_log_density", "data", {"nan": NOT_A_NUMBER})]
 
 
@@ -78,6 +87,9 @@ def errors():
         yield error_case(f"GaussianMixture-{argument}-{name}", "GaussianMixture.score",
                          {"mixture": {**MIXTURE, argument: value}, "x": X}, argument)
     yield error_case("probes-kind", "probes", {"kind": "uniform", "shape": [3, 2]}, "kind")
+    twice = {**GOOD["posterior_score"], "H": [[1.0, 1.0], [1.0, 1.0]], "y": [0.5, 1.0], "noise": 0.0}
+    yield error_case("posterior_score-H-dependent", "posterior_score", twice, "H", "FloatingPointError",
+                     ["rows of H that depend on each other, without noise"])
     yield from diverging()
 
 
