@@ -24,6 +24,7 @@ X, Y = RNG.normal(0, 1, (4, 2)).round(3), RNG.normal(0, 1, (4, 2)).round(3)
 NETWORK, ENERGY, CONDITIONAL, DEEP = (sm.init_mlp(RNG, s) for s in ([2, 3, 2], [2, 3, 1], [3, 4, 2], [2, 3, 3, 2]))
 SIGMAS, MEANS = np.array([2.0, 1.0, 0.5]), np.array([[1.0, 0.0], [-1.0, 0.5]])
 MIXTURE = GaussianMixture([0.5, 0.5], MEANS, np.stack([np.eye(2), 2 * np.eye(2)]))
+SKIP = NoiseConditionalMLP(CONDITIONAL, skip=True).at(0.5)
 
 
 def score(x):
@@ -72,6 +73,7 @@ METHODS = {
     "MLP.__call__": MLP(NETWORK), "MLP.jvp": MLP(NETWORK).jvp, "MLP.divergence": MLP(DEEP).divergence,
     "EnergyMLP.gradient": EnergyMLP(ENERGY).gradient, "NoiseConditionalMLP.__call__": NoiseConditionalMLP(CONDITIONAL),
     "NoiseConditionalMLP.at": NoiseConditionalMLP(CONDITIONAL).at,
+    "Inclined.__call__": SKIP, "Inclined.jvp": SKIP.jvp, "Inclined.divergence": SKIP.divergence,
     "energy_score(energy)": sm.energy_score(PLAIN["energy"]),
     "linear_score(features)": sm.linear_score(PLAIN["features"], X, 0.5),
 }

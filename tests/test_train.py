@@ -276,6 +276,15 @@ def test_params_come_back_as_they_were_nested():
         assert a.shape == start.shape and np.all(a < start) and np.all(start == 1)
 
 
+def test_callback_sees_each_step_and_its_params():
+    """Step 0, 1, … with params after it: the slope 1 moves W by η_k, however often (FIT.3) (FIT.4)."""
+    seen = []
+    run(lambda W: np.sum(W), [[1.0]], 3, callback=lambda k, params: seen.append((k, params[0][0].item())))
+    rates = 0.1 * np.array([1, 0.75, 0.25])
+    assert [k for k, _ in seen] == [0, 1, 2]
+    assert np.allclose([W for _, W in seen], 1 - np.cumsum(rates), rtol=0, atol=1e-8)
+
+
 def test_the_average_weighs_recent_steps_by_their_seventh_power():
     """(FIT.5) Against the weights (j − 1)(j − 2) … (j − 7), divided by their sum, at every step that is measured."""
     thetas, seen = np.random.default_rng(20).standard_normal(300), []
@@ -286,6 +295,7 @@ def test_the_average_weighs_recent_steps_by_their_seventh_power():
     w = np.array([math.prod(j - i for i in range(1, 8)) for j in range(1, 301)], float)
     late = [(k, value) for k, value in zip(curve, seen) if k >= 8]
     assert len(late) > 20 and max(curve) > 250
+    assert seen[1] == thetas[list(curve)[1] - 1] and list(curve)[1] < 8      # before that it is the last step
     for k, value in late:
         assert abs(value - np.sum(w[:k] * thetas[:k]) / np.sum(w[:k])) < 1e-12
 
