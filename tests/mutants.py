@@ -187,7 +187,7 @@ MUTANTS = [
         ("np.concatenate([x / tau, np.log(sigma)]", "np.concatenate([x / tau, np.log10(sigma)]", "log₁₀ σ as input"),
         ("self.sigma_data / (sigma * tau) * f - x / tau**2", "self.sigma_data / (sigma * tau) * f - x / tau",
          "τ for τ² in the score of the skip"),
-        ("tr + self.slope * self.d", "tr + self.slope", "the d of the skip's trace"),
+        ("inclined(tr, self.slope, self.d)", "inclined(tr, self.slope, 1)", "the d of the skip's trace"),
         ("network(self.params, x)[:, 0]", "network(self.params, x)", "an energy as a column"),
         ("if len(self.params) == 3", "if len(self.params) >= 3", "the closed form at another depth"),
     ]),
