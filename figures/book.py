@@ -37,8 +37,8 @@ def derivation(c, evidence, mark):
             rows.append([text, listing(c, chunks, mark), ""])
         else:
             rows[-1][2] += text
-    out = "".join(f"<div class=side><div class=text>{text}</div>{code}<div class=text>{more}</div></div>\n"
-                  for text, code, more in rows if text or more)
+    box = lambda text: f"<div class=text>{text}</div>" if text else ""
+    out = "".join(f"<div class=side>{box(text)}{code}{box(more)}</div>\n" for text, code, more in rows if text or more)
     rest = listing(c, rest, mark)
     return out + (f"<details class=rest><summary>The rest of {c.name}.py</summary>{rest}</details>\n" if rest else "")
 
