@@ -61,6 +61,7 @@ FIGURES = {
     "mixture_weights": 3,
     "low_density": 7,
     "denoising_sigma": 9,
+    "manifold": 8,
     "probe_variance": 2,
     "cost_vs_dimension": 3,
     "langevin_step": 2,
