@@ -10,8 +10,7 @@ data, 1 + σ²; the fine ones step too little to lose the rest, and the run ends
 
 Source: equations LD.6, LD.7 and LD.10 of scoremin/langevin.py; Roberts and Tweedie 1996 (MALA).
 Settings: exact scores. Left and middle: 10,000 chains, 150 steps on the left; MALA at a = 1 from
-N(0, 4). Right: 40,000 chains from
-N(0, 1), σ from 10 to 0.01 in 10 levels, 100 steps each, step 2·10⁻⁵.
+N(0, 4). Right: 40,000 chains from N(0, 1), σ from 10 to 0.01 in 10 levels, 100 steps each, step 2·10⁻⁵.
 """
 
 from types import SimpleNamespace
