@@ -1,23 +1,19 @@
 """Continuous noise (SDE): samples in ten network calls, and exact likelihoods, from s(x, σ) alone.
 
-To sample is to run noise backwards. In general noise is a process of drift f and size g, w Brownian motion;
-its density q obeys a Fokker–Planck equation, derived as (LD.2) was:
+To sample is to run noise backwards. In general noise is a process of drift f and size g, w Brownian motion; its
+density q obeys a Fokker–Planck equation, derived as (LD.2) was. Let s = ∇log q. Then ∇q = q s and Δq = ∇·(q s): what
+noise does to q, a drift can do. So the first line gives the second, for every η ≥ 0:
 
     (SDE.26) dx = f(x, t) dt + g(t) dw,   ∂q/∂t = −∇·(q f) + ½ g² Δq
-
-Let s = ∇log q. Then ∇q = q s and Δq = ∇·(q s): what noise does to q, a drift can do. So for every η ≥ 0
-
     (SDE.27) −∂q/∂t = −∇·(q (½ (1 + η²) g² s − f)) + ½ η² g² Δq
 
-This is such an equation again, in the time −t, with drift ½(1 + η²) g² s − f and noise η g: each of these
-processes runs backwards through the same densities. η = 1 is the reversed process, whose paths too have the
-law of those forward (Anderson); η = 0 has no noise, the probability flow. Two choices of f and g are common,
+The second is such an equation again, in the time −t, with drift ½(1 + η²) g² s − f and noise η g: each of these
+processes runs backwards through the same densities. η = 1 is the reversed process, whose paths too have the law of
+those forward (Anderson); η = 0 has no noise, the probability flow. Two choices of f and g are common. The second
+is the first in other variables, for d(x/√ᾱ) = √(β/ᾱ) dw and ∫ β/ᾱ dt = 1/ᾱ − 1, as (DSM.15) says:
 
     (SDE.2)  dx = √(dσ²/dt) dw,   "variance exploding" (VE)
-    (SDE.28) dx = −½ β x dt + √β dw,   "variance preserving" (VP, DDPM):   ᾱ = exp(−∫ β dt) in (DSM.15)
-
-and the second is the first: d(x/√ᾱ) = √(β/ᾱ) dw, and ∫ β/ᾱ dt = 1/ᾱ − 1. As (DSM.15) says,
-
+    (SDE.28) dx = −½ β x dt + √β dw,   "variance preserving" (VP, DDPM):   ᾱ = exp(−∫ β dt)
     (SDE.23) x_t/√ᾱ = x_0 + σz,   σ² = (1 − ᾱ)/ᾱ
     (SDE.24) ∇log q_t(x_t) = s(x_t/√ᾱ, σ)/√ᾱ,   −√(1 − ᾱ) ∇log q_t = −σ s, the same predicted noise
 
@@ -44,33 +40,32 @@ or the ancestral one: regress x(σ') on x(σ) for a known x_0, then put D for x_
     (SDE.10) x ← x + δ s(x, σ) + √δ (σ'/σ) z
 
 A step of Langevin dynamics (LD.3) at σ', where q_σ' is stationary, corrects either; alone it is annealed Langevin.
-(Ancestral step and corrector stand in figures/continuous_noise.py.) On N(0, c²I), s = −x/(c² + σ²), the variance V
-of a coordinate is known after every step, and for (SDE.27) even where s is too large by a factor 1 + ε:
+On N(0, c²I), s = −x/(c² + σ²), the variance V of a coordinate is known after every step, in (SDE.27) for (1 + ε)s too:
 
     (SDE.11) V ← (1 − δ/(c² + σ²))² V + δ,   in the ancestral step + δ σ'²/σ²
     (SDE.12) c = 0, a geometric grid:  V → σ_min² σ²/σ'² by (SDE.8),   V = σ_min² by (SDE.10)
     (SDE.13) V ← (1 − ½ step/(c² + σ'²))² V + step   after each (SDE.11)
     (SDE.29) V = c² η²/(k − 1) + (1 − η²/(k − 1)) u (c²/u)^k,   k = (1 + ε)(1 + η²),   u = c² + σ_max²
+    (SDE.25) V = σ (c² + σ²), not c² + σ²,   by the mistake dx = s dt + √(2σ(t)) dw for (SDE.6)
 
-At c = 1, σ_max = 10, ε = .1, where V should be 1, (SDE.29) is .63 for η = 0 and .83 for η = 1: noise forgets
-errors of the score, the flow keeps them all. But the flow needs few steps. By (SDE.7) x moves by ½s in time −σ²,
+The last is (LD.5) at temperature σ: at small σ all noise freezes. At c = 1, σ_max = 10, ε = .1, where V should be 1,
+(SDE.29) is .63 for η = 0 and .83 for η = 1: noise forgets errors of the score, the flow keeps them all. But the flow
+needs few steps. By (SDE.7) x moves by ½s in time −σ²,
 
     (SDE.14) dx/dσ = −σ s(x, σ),   the probability flow
     (SDE.15) x(σ') = x(σ) √((c² + σ'²)/(c² + σ²)),   on N(0, c²I)
     (SDE.16) x̂ = x − (σ' − σ) σ s(x, σ),   x ← x − ½(σ' − σ)(σ s(x, σ) + σ' s(x̂, σ'))
 
-the last Heun's step, by the mean of the slopes at both ends, of order 2. In D it is d(x/σ)/dσ = −D/σ², so
+the last Heun's step, by the mean of the slopes at both ends, of order 2. In D the flow is d(x/σ)/dσ = −D/σ², hence
+the next two lines. Better, let D change in proportion to λ over the width τ = log σ/σ' of a step: up to order τ³
+it may be taken at the middle of the step, and how it changes is known from the call before (SDE.19):
 
     (SDE.17) x(σ') = (σ'/σ) x(σ) + σ' ∫_σ'^σ D du/u² = (σ'/σ) x(σ) + σ' ∫ D e^λ dλ,   λ = −log u
     (SDE.18) x ← (σ'/σ) x + (1 − σ'/σ) D = D − σ'σ s,   exact where D is constant on the path
     (SDE.30) x_t + (t' − t) v = (1 − t') (D − σ'σ s),   t = σ/(1 + σ), v the velocity (DSM.21) at x_t = (1 − t) x
-
-(SDE.18) is one and the same as Euler's step of (SDE.14), as DDIM's, and, by (SDE.30), as Euler's in flow matching.
-The gain is in the next order. Let D change in proportion to λ over the width τ = log σ/σ' of a step; up to order τ³
-it may be taken at the middle of the step, and how it changes is known from the call before:
-
     (SDE.19) D̄ = D + ½ τ Ḋ,   Ḋ = (D − D_before)/τ_before,   D̄ for D in (SDE.18); the first step has Ḋ = 0
 
+(SDE.18) is one and the same as Euler's step of (SDE.14), as DDIM's, and, by (SDE.30), as Euler's in flow matching.
 The density on the way has d/dσ log q = (∂q/∂σ − σ sᵀ∇q)/q, where sᵀ∇q cancels. y = (x, integral) obeys one equation
 dy/dσ = f(y, σ), which Runge and Kutta's method solves with order 4. For a learned s it is the density of its flow:
 
@@ -78,10 +73,6 @@ dy/dσ = f(y, σ), which Runge and Kutta's method solves with order 4. For a lea
     (SDE.21) log q(x, σ_min) = prior(x(σ_max)) − ∫ σ tr ∂s/∂x dσ,   the flow run up from x
     (SDE.22) y ← y + (f_1 + 2f_2 + 2f_3 + f_4)(σ' − σ)/6
              f_1 = f(y, σ), f_2 and f_3 at mid-step by f_1 and by f_2, f_4 at σ' by f_3
-
-A mistake of public code is dx = s dt + √(2σ(t)) dw for (SDE.6): (LD.5) at temperature σ, which settles at q_σ^{1/σ}:
-
-    (SDE.25) V = σ (c² + σ²),   not c² + σ²: at small σ all noise freezes
 
 Cost: a call a level; Heun two, the likelihood four divergences a step. Grid: uniform in asinh(σ/b), which is σ
 below b and log σ above, b half the data's spread; dpm_solver prefers the geometric one. End with tweedie. Fails: σ_max

@@ -5,7 +5,7 @@ Every test asserts the number that a check should look for, in closed form where
 versions that the gallery draws stand in figures/common_mistakes.py.
 """
 
-from itertools import product
+from itertools import pairwise, product
 
 import autograd.numpy as np
 import pytest
@@ -22,9 +22,11 @@ from scoremin import (
     denoising_loss,
     divergence,
     energy_score,
+    fit,
     geometric_sigmas,
     implicit_loss,
     init_mlp,
+    jvp,
     kde_score,
     langevin,
     mode_weights,
@@ -250,3 +252,73 @@ def test_density_without_the_factor_d_does_not_integrate_to_one():
                 zip(MIXTURE.weights, MIXTURE.means, MIXTURE.covs))
     assert abs(np.sum(wrong) * 0.1**2 - np.sqrt(2 * np.pi)) < 1e-8
     assert abs(np.sum(np.exp(MIXTURE.log_density(x))) * 0.1**2 - 1) < 1e-8
+
+
+def test_norm_inside_the_sum_over_coordinates_learns_a_fraction_of_the_score():
+    """(ISM.4) (ISM.8) Σ_i (½‖s‖² + ∂s_i/∂x_i), as notes print it, counts the norm d times: optimum S⁻¹/d."""
+    def wrong(score):
+        s, tr = divergence(score, DATA)
+        return np.mean(2 * 0.5 * np.sum(s**2, axis=1) + tr)
+
+    assert steepness(wrong, INVERSE / 2) < 1e-12
+    assert steepness(wrong, INVERSE) > 0.1
+
+
+def test_variance_with_one_square_missing_adds_up_to_another_level():
+    """(SDE.1) √(σ_i² − σ_{i−1}) z for √(σ_i² − σ_{i−1}²) z, σ 1 → 10 in 5 levels: variance 134, not 100; below
+    σ = 1 the root is soon that of a negative number."""
+    levels, rng = geometric_sigmas(10, 1, 5)[::-1], np.random.default_rng(9)
+    x = wrong = rng.standard_normal((CHAINS, 1))
+    for before, after in pairwise(levels):
+        z = rng.standard_normal(x.shape)
+        x, wrong = x + np.sqrt(after**2 - before**2) * z, wrong + np.sqrt(after**2 - before) * z
+    V = 1 + np.sum(levels[1:]**2 - levels[:-1])
+    assert abs(V - 134.2) < 0.1
+    assert within_five_errors(x, 100)
+    assert within_five_errors(wrong, V)
+    small = SIGMAS[::-1]
+    assert (small[1:4]**2 < small[:3]).all()
+
+
+def test_score_at_a_point_noised_once_more_widens_the_samples():
+    """(LD.3) (LD.7) s(x + σz) for s(x) inside the sampler, on q_σ of N(0, 1): the noise of a step has the
+    variance step + (½ step A σ)², A = 1/(1 + σ²), so that chains have 3.0 at σ = 1, step 2, for (LD.7)'s 2.67."""
+    sigma, step, rng = 1.0, 2.0, np.random.default_rng(11)
+    A = 1 / (1 + sigma**2)
+    score = lambda x: -A * x
+    x = langevin(lambda x: score(x + sigma * rng.standard_normal(x.shape)), np.zeros((CHAINS, 1)), step, 60, rng)
+    right = langevin(score, np.zeros((CHAINS, 1)), step, 60, rng)
+    V = (step + (step * A * sigma / 2)**2) / (1 - (1 - step * A / 2)**2)
+    assert abs(V - 3) < 1e-12
+    assert within_five_errors(x, V)
+    assert within_five_errors(right, 1 / (A * (1 - step * A / 4)))
+    assert not within_five_errors(right, V)
+
+
+def test_score_is_zero_at_a_mode_and_its_slope_there_is_negative():
+    """(LD.5) Ascent, T = 0, ends where s = 0 and ∂s/∂x has negative eigenvalues: near each mean of the mixture."""
+    modes = langevin(MIXTURE.score, MIXTURE.means, 0.1, 2000, np.random.default_rng(12), temperature=0.0)
+    assert np.abs(MIXTURE.score(modes)).max() < 1e-12
+    assert 1e-5 < np.abs(modes - MIXTURE.means).max() < 0.1                  # the other mode pulls a little
+    J = np.stack([jvp(MIXTURE.score, modes, np.tile(e, (2, 1)))[1] for e in np.eye(2)], axis=2)
+    assert np.linalg.eigvalsh(J).max() < 0
+
+
+def test_score_of_a_free_network_is_nearly_a_gradient_where_there_are_data():
+    """(ISM.4) A network that is no energy may have ∂s/∂x ≠ (∂s/∂x)ᵀ. Its antisymmetric share, E‖J − Jᵀ‖²/4E‖J‖²,
+    falls in training where data are, as ∂²log p is symmetric, and not far away: by a factor of ten, 7·10⁻⁴ for .16."""
+    rng = np.random.default_rng(13)
+    data = MIXTURE.sample(rng, 20_000)
+    params = init_mlp(rng, [2, 32, 32, 2])
+
+    def share(params, x):
+        J = np.stack([jvp(MLP(params), x, np.tile(e, (len(x), 1)))[1] for e in np.eye(2)], axis=2)
+        return np.mean((J[:, 0, 1] - J[:, 1, 0])**2) / 2 / np.mean(np.sum(J**2, axis=(1, 2)))
+
+    trained, _ = fit(lambda params, x, rng: implicit_loss(MLP(params), x), params, data, steps=600, rng=rng,
+                     learning_rate=1e-2)
+    fresh = MIXTURE.sample(rng, 2000)
+    assert share(trained, fresh) < 0.1 * share(params, fresh)
+    assert share(trained, fresh) < 0.1 * share(trained, rng.uniform(-8, 8, (2000, 2)))
+    turning = linear(np.array([[1.0, 0.5], [-0.5, 1.0]]))
+    assert abs(share(turning, fresh) - 0.2) < 1e-12                          # ½² · 2/(1² · 2 + ½² · 2)
