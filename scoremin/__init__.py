@@ -3,10 +3,10 @@
 The score of a density p is the gradient of its logarithm, ∇log p(x). A model of it needs no
 normalising constant, can be learned from samples in several ways, and is enough to draw new ones.
 
-A *score function* is any callable score(x) -> s, (N, d) -> (N, d); a *noise-conditional* one is
-score(x, sigma), sigma a number or (N,). Objectives, samplers and metrics take any score function: a
-network, a closed form, minus the gradient of an energy, a KDE. Objectives are pure, their noise z
-and probes v come in as arguments; samplers and training take an explicit rng.
+A *score function* is any function score(x) that takes points (N, d) and returns arrows s (N, d); a
+*noise-conditional* one is score(x, sigma), sigma a number or (N,). Objectives, samplers and metrics take
+any score function: a network, a closed form, minus the gradient of an energy, a KDE. Objectives are pure,
+their noise z and probes v come in as arguments; samplers and training take an explicit rng.
 
 Notation, the same in every chapter (rows are samples, N of them in d dimensions):
 

@@ -16,7 +16,8 @@ linear score is the Gaussian's, as (ISM.8) says:
     (LIN.3)  s(x) = −S⁻¹(x − μ)
 
 Richer features need the ridge. With more features than points there is a ν ≠ 0 with νᵀf = 0 at all of them.
-For W = −t Uᵀν νᵀ the first term of (LIN.1) is 0, and the second is all that is left. This is (ISM.9) again:
+For W = −t Uᵀν νᵀ the first term of (LIN.1) is 0, and the second is all that is left: the loss falls without
+end, as it does on single points (ISM.9):
 
     (LIN.4)  J_ISM = −t ‖Uᵀν‖² → −∞ as t → ∞,   unless Uᵀν = 0, as where one feature stands twice
 
