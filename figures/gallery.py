@@ -11,10 +11,10 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 # In the order of the gallery, each with its rough seconds: the longest are started first.
 FIGURES = {
-    "explicit_kde": 4, "relu_or_silu": 4, "implicit_swiss_roll": 6, "ncsn_swiss_roll": 9, "mixture_weights": 2,
-    "low_density": 5, "manifold": 8, "denoising_sigma": 5, "probe_variance": 2, "cost_vs_dimension": 3, "langevin_step": 2,
-    "continuous_noise": 12, "likelihood": 7, "conditional": 10, "objectives_compared": 7, "digits": 15,
-    "own_data": 10, "high_dimension": 6, "objectives_on_digits": 13, "without_gradient_descent": 5,
+    "explicit_kde": 4, "relu_or_silu": 9, "implicit_swiss_roll": 6, "ncsn_swiss_roll": 9, "mixture_weights": 2,
+    "low_density": 5, "manifold": 8, "denoising_sigma": 5, "probe_variance": 2, "cost_vs_dimension": 3,
+    "langevin_step": 2, "continuous_noise": 12, "likelihood": 7, "conditional": 10, "objectives_compared": 7,
+    "digits": 15, "own_data": 10, "high_dimension": 6, "objectives_on_digits": 13, "without_gradient_descent": 5,
     "common_mistakes": 4,
 }
 TIMED = {"cost_vs_dimension", "objectives_on_digits", "without_gradient_descent"}  # they show measured times
