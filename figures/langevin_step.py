@@ -8,7 +8,7 @@ step 4 it grows by 4 a step, beyond by a factor a step, until the sampler stops 
 annealed dynamics on N(0, 1) follows its exact recursion. The wide levels reach the variance of their noisy
 data, 1 + σ²; the fine ones step too little to lose the rest, and the run ends at 1.104, not at 1.
 
-Source: equations LD.6, LD.7 and LD.10 of scoremin/langevin.py; Roberts and Tweedie 1996 (MALA).
+Source: equations LD.6, LD.7 and LD.10 of scoremin/langevin.py; Roberts & Tweedie 1996 (MALA).
 Settings: exact scores. Left and middle: 10,000 chains, 150 steps on the left; MALA at a = 1 from
 N(0, 4). Right: 40,000 chains from N(0, 1), σ from 10 to 0.01 in 10 levels, 100 steps each, step 2·10⁻⁵.
 """
