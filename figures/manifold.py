@@ -8,7 +8,7 @@ value: the steeper the score across the curve, the lower the loss, and training 
 not end at 0 but at the part of the noise that no one can guess, d/2σ² − ½ E‖∇log q_σ‖²; a loss that stays up
 is no failure, and a lower one on fresh data is a mistake.
 
-Source: Song and Ermon 2019, section 3.2; equations ISM.6, ISM.14 and DSM.6.
+Source: Song & Ermon 2019, section 3.2; equations ISM.6, ISM.14 and DSM.6.
 Settings: the swiss roll, noise 0.05 or none; the exact density by 600 nodes along the curve; 2-64-64-2 networks,
 3,000 Adam steps of 256, rate 0.01, denoising under z and −z; 10,000 fresh points, each under z and −z.
 """
