@@ -6,6 +6,7 @@ scoremin exports it; it stands in OWN only where a name means something else the
 
 import inspect
 import threading
+import time
 import warnings
 from datetime import date
 
@@ -283,10 +284,19 @@ def test_noise_that_rounding_takes_away_is_refused(name, argument, lost, dtype):
     call(name, x=(X * lost).astype(dtype), **{argument: lost})
 
 
-def test_threads_that_trace_at_once_do_not_disturb_each_other():
-    """Two trainings in two threads have the losses of each alone."""
+def test_threads_trace_one_after_the_other():
+    """Two trainings in two threads are never inside a trace at once, and have the losses of each alone."""
+    inside, most = [], []
+
+    def slow(params, x, rng):
+        inside.append(x)
+        time.sleep(0.002)
+        most.append(len(inside))
+        inside.pop()
+        return loss(params, x, rng)
+
     def train(seed, into):
-        into[seed] = sm.fit(loss, NETWORK, X, steps=150, rng=np.random.default_rng(seed), batch_size=3)[1]
+        into[seed] = sm.fit(slow, NETWORK, X, steps=20, rng=np.random.default_rng(seed), batch_size=3)[1]
     alone, together = {}, {}
     for seed in (0, 1):
         train(seed, alone)
@@ -295,7 +305,7 @@ def test_threads_that_trace_at_once_do_not_disturb_each_other():
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(np.array_equal(alone[seed], together[seed]) for seed in (0, 1))
+    assert max(most) == 1 and all(np.array_equal(alone[seed], together[seed]) for seed in (0, 1))
 
 
 @pytest.mark.parametrize("name", ["ncsn_loss", "reverse_sde", "dpm_solver", "annealed_langevin"])
