@@ -224,13 +224,15 @@ def test_seeds_of_every_objective_lead_to_its_gradient_on_an_energy(name):
     assert np.allclose(flatten(first)[0] + flatten(second)[0], flatten(wanted)[0], rtol=1e-11, atol=1e-13)
 
 
-def test_derivatives_go_back_through_one_level():
-    """(NET.6) The gradient of a loss of s(·, σ) in θ, from that of the MLP it is at one level, against autograd's."""
-    params, x, sigma = random_params([4, 6, 5, 3]), np.random.default_rng(7).normal(size=(5, 3)), 0.2
-    score = NoiseConditionalMLP(params, 0.7)
+@pytest.mark.parametrize("sizes", [[4, 6, 5, 3], [4, 3]], ids=["three layers", "one layer, which takes both"])
+def test_derivatives_go_back_through_one_level(sizes):
+    """(NET.6) The gradient of a loss of s(·, σ) in θ, from that of the MLP it is at one level, against autograd's on
+    the plain network."""
+    params, x, sigma, sigma_data = random_params(sizes), np.random.default_rng(7).normal(size=(5, 3)), 0.2, 0.7
     loss = lambda score: np.sum(np.sin(score(x)))
-    expected = grad(lambda params: loss(lambda x: NoiseConditionalMLP(params, 0.7)(x, sigma)))(params)
-    (G, g), *middle, (G_last, g_last) = grad(lambda params: loss(MLP(params)))(score.at(sigma).params)
-    back = [(np.vstack([G / np.sqrt(sigma**2 + 0.7**2), np.log(sigma) * g]), g), *middle,
-            (G_last / sigma, g_last / sigma)]
+    expected = grad(lambda params: loss(lambda x: plain_noise_conditional(params, sigma_data)(x, sigma)))(params)
+    back = grad(lambda params: loss(plain_mlp(params)))(NoiseConditionalMLP(params, sigma_data).at(sigma).params)
+    back[-1] = back[-1][0] / sigma, back[-1][1] / sigma
+    G, g = back[0]
+    back[0] = np.vstack([G / np.sqrt(sigma**2 + sigma_data**2), np.log(sigma) * g]), g
     assert np.allclose(flatten(back)[0], flatten(expected)[0], rtol=1e-12, atol=1e-13)
