@@ -58,7 +58,7 @@ for the sum over pairs p, q: for implicit p = q = e_1 … e_d with δ_pq = −1/
 
     (BP.13) δ_pq = φ' ∘ ḡ_pq,   δ_p = φ' ∘ ḡ_p + φ'' ∘ ẏ_q ∘ ḡ_pq,   δ_q = φ' ∘ ḡ_q + φ'' ∘ ẏ_p ∘ ḡ_pq
             δ = φ' ∘ ḡ + ∑ φ'' ∘ (ẏ_p ∘ ḡ_p + ẏ_q ∘ ḡ_q + ÿ ∘ ḡ_pq) + ∑ φ''' ∘ ẏ_p ∘ ẏ_q ∘ ḡ_pq
-    (BP.14) ∂ℓ/∂W_l = a_{l−1}ᵀδ + ∑ (ȧ_{p,l−1}ᵀδ_p + ȧ_{q,l−1}ᵀδ_q + ä_{l−1}ᵀδ_pq),   ∂ℓ/∂b_l = ∑_N δ
+    (BP.14) ∂ℓ/∂W_l = aᵀδ + ∑ ȧ_pᵀδ_p + ∑ ȧ_qᵀδ_q + ∑ äᵀδ_pq, with a, ȧ, ä at layer l − 1,   ∂ℓ/∂b_l = ∑_N δ
             φ''' = (1 − ς)(2φ'' − φ') − ς(1 − ς)(2φ' − a)
 
 The forward pass fills a tape, the backward pass reads it. Where nothing is traced there is no tape, and
