@@ -2,17 +2,17 @@
 
 Training is many small steps downhill, each judged on a few rows drawn at random. Adam gives every number of θ a step of
 like size, however large its slope; towards the end the steps shrink. With g the gradient of the loss on a batch, η the
-learning rate, step k = 1 … n_steps, and elementwise operations,
+learning rate, step k = 1 … steps, and elementwise operations,
 
     (FIT.1)  m_1 ← β_1 m_1 + (1 − β_1) g,   m_2 ← β_2 m_2 + (1 − β_2) g²,   β_1 = .9, β_2 = .999
     (FIT.2)  m̂_1 = m_1/(1 − β_1^k),   m̂_2 = m_2/(1 − β_2^k)
     (FIT.3)  θ ← θ − η_k m̂_1/(√m̂_2 + 10⁻⁸)
-    (FIT.4)  η_k = η · ½(1 + cos(π (k − 1)/n_steps))
+    (FIT.4)  η_k = η · ½(1 + cos(π (k − 1)/steps))
 
 (FIT.2) divides by the sum of the weights, (1 − β)(1 + β + … + β^{k−1}), so that m̂_1 and m̂_2 are weighted
 means of the g and g² so far. At the first step each entry of θ moves by −η g/(|g| + 10⁻⁸), about η
 whatever the size of g. The losses of this package are noisy even at the optimum, and the noise in θ
-shrinks with η_k: the schedule ends near zero, at η sin²(π/(2n_steps)). θ and its means keep the precision of params;
+shrinks with η_k: the schedule ends near zero, at η sin²(π/(2 steps)). θ and its means keep the precision of params;
 1 − β^k and η_k are computed in float64.
 
 Few data are learned by heart: the loss on them falls for ever, that on data held out falls and then rises. Training
