@@ -22,9 +22,10 @@ E is a mean over what is random, as in E[z] or E‖z‖² = d; an energy is writ
 Products bind from the tightest: matrix product, then ∘, then a sum. A letter that the field uses twice
 is scoped, and said so at the head of its chapter: L is the number of layers in NET and BP, T a
 temperature in LD, a an activation in NET and BP, a precision in LD and a set of points in MET, m a mean
-in ISM to NCSN, a moment of Adam in FIT and a number of features in LIN, c the data's spread and D a denoiser
-in SDE and COND; in COND w is a weight, V and v are variances, C and S covariances, m counts observations;
-elsewhere C is a constant free of θ. ᵀ is a transpose.
+in ISM to NCSN, a moment of Adam in FIT and a number of features in LIN, c the data's spread, D a denoiser (in NCSN
+a diameter), H a symmetric matrix in SSM and ISM, B a field of matrices in ISM and LIN and a product in BP, α and β
+moments in SSM and factors in DSM; in COND w is a weight, V and v are variances, C and S covariances, m counts
+observations; elsewhere C is a constant free of θ. ᵀ is a transpose.
 
 The code of a loss reads as its equation does, by three verbs: mean(a) is E[a], half_square(a) is ½‖a‖²
 and inner(a, b) is aᵀb, of each row.

@@ -1,9 +1,9 @@
 """Engine room: backpropagation by hand (BP), and the operations that autograd records.
 
-Autograd pays a fixed price for every array operation it records, and ISM and SSM record derivatives
-of derivatives. Here the whole network is one operation with a rule of its own. The rules are worth
-reading for their own sake: every port to a language without nested automatic differentiation needs
-them. Matrices have rows as samples; ∘ is the elementwise product, which binds looser than a matrix
+How does a loss change with each weight? The chain rule answers, layer by layer from the output back, and does so again
+where the loss contains derivatives of the network, as those of ISM and SSM do. Autograd pays a fixed price for every
+operation it records; here the whole network is one, with a rule of its own, which a port to a language without nested
+automatic differentiation needs too. Rows are samples; ∘ is the elementwise product, which binds looser than a matrix
 product; l = 1 … L counts layers (elsewhere L counts noise levels); dots are derivatives along v.
 
 Values, and tangents along v (N,d), or M of them (M,N,d), by the product and chain rules:
@@ -14,13 +14,13 @@ Values, and tangents along v (N,d), or M of them (M,N,d), by the product and cha
 Let a loss ℓ depend on s and Jv, and write δ_l = ∂ℓ/∂y_l, δ̇_l = ∂ℓ/∂ẏ_l; the start, δ_L = ∂ℓ/∂s and
 δ̇_L = ∂ℓ/∂(Jv), is what autograd hands over. A weight enters (BP.1) and (BP.2) once each:
 
-    (BP.3)  ∂ℓ/∂W_l = a_{l−1}ᵀ δ_l + Σ_M ȧ_{l−1}ᵀ δ̇_l,   ∂ℓ/∂b_l = Σ_N δ_l
+    (BP.3)  ∂ℓ/∂W_l = a_{l−1}ᵀ δ_l + ∑_M ȧ_{l−1}ᵀ δ̇_l,   ∂ℓ/∂b_l = ∑_N δ_l
 
-where Σ_M and Σ_N are sums over probes and rows. A tangent ȧ_l enters only ẏ_{l+1}; but y_l enters a_l
+where ∑_M and ∑_N are sums over probes and rows. A tangent ȧ_l enters only ẏ_{l+1}; but y_l enters a_l
 and, through φ'(y_l), every ȧ_l:
 
     (BP.4)  δ̇_l = φ'(y_l) ∘ (δ̇_{l+1} W_{l+1}ᵀ)
-    (BP.5)  δ_l = φ'(y_l) ∘ (δ_{l+1} W_{l+1}ᵀ) + φ''(y_l) ∘ Σ_M ẏ_l ∘ (δ̇_{l+1} W_{l+1}ᵀ)
+    (BP.5)  δ_l = φ'(y_l) ∘ (δ_{l+1} W_{l+1}ᵀ) + φ''(y_l) ∘ ∑_M ẏ_l ∘ (δ̇_{l+1} W_{l+1}ᵀ)
 
 (BP.4) is (BP.2) with the layers in reverse order and the weights transposed. The dotted terms of (BP.3)
 and (BP.5) together are the mixed derivative ∂²s/∂x∂θ. With ς the sigmoid and a = yς the activation,
@@ -29,7 +29,7 @@ and (BP.5) together are the mixed derivative ∂²s/∂x∂θ. With ς the sigmo
 
 For two hidden layers the trace of ∂s/∂x has the closed form (ISM.13). With φ'_l = φ'(y_l), (N,k),
 
-    (BP.7)  tr = Σ_k ((φ'_1 B) ∘ φ'_2),   B = W_2 ∘ G,   G = (W_3 W_1)ᵀ
+    (BP.7)  tr = ∑_k ((φ'_1 B) ∘ φ'_2),   B = W_2 ∘ G,   G = (W_3 W_1)ᵀ
     (BP.8)  adds φ''(y_1) ∘ (t ∘ φ'_2 Bᵀ) to δ_1 and φ''(y_2) ∘ (t ∘ φ'_1 B) to δ_2,   t = ∂ℓ/∂tr a column
     (BP.9)  ∂ℓ/∂B = φ'_1ᵀ (t ∘ φ'_2) =: B̄, so that W_2 gets B̄ ∘ G, W_3 gets Ḡᵀ W_1ᵀ and W_1 gets W_3ᵀ Ḡᵀ,
             Ḡ = B̄ ∘ W_2
@@ -37,25 +37,29 @@ For two hidden layers the trace of ∂s/∂x has the closed form (ISM.13). With 
 An energy (one output) has the gradient ∇E = (φ'(y_1) ∘ (…)) W_1ᵀ, that is (BP.4) from δ̇_L = 1 down to
 x. For its own derivative, with a field v of the shape of x from outside, use
 
-    (BP.10) Σ_N vᵀ∇E(x) = Σ_N J_E v
+    (BP.10) ∑_N vᵀ∇E(x) = ∑_N J_E v
 
 the right side is the tangent of E along v: (BP.3)–(BP.5) with δ_L = 0, δ̇_L = 1. What each objective hands
-over at the output, with N rows and M probes (for an energy, v = −∂ℓ/∂s in (BP.10) with the ∂ℓ/∂s of this list):
+over at the output, with N rows and M probes, as s_± in (SSM.11):
 
     (BP.11) explicit   ∂ℓ/∂s = (s − target)/N      denoising  (s + z/σ)/N at x̃      NCSN  σ(σs + z)/N at x̃
-            implicit   s/N, t = 1/N       SSM-VR  s/N, δ̇_L = v/NM       SSM  Σ_M v(vᵀs)/NM, δ̇_L = v/NM
+            implicit   s/N, t = 1/N       SSM-VR  s/N, δ̇_L = v/NM       SSM  ∑_M v(vᵀs)/NM, δ̇_L = v/NM
+            finite differences   (¼(s_+ + s_−) ± v/2r)/N at x ± rv       (DSM.13)   (s + z/σ)/N at x̃, −z/σN at x
 
-ISM and SSM on an energy, s = −∇E, need the third derivative of E: their trace is −Σ_j e_jᵀ∂²E e_j, and
-vᵀJv = −vᵀ∂²E v. There is no rule for it here (autograd's own operations do it), but a port may need it. For
-directions p and q, with subscripts for tangents along them, ä and ÿ second derivatives along both,
+For an energy, s = −∇E: ∂ℓ/∂θ is that of (BP.10) with v = −∂ℓ/∂s, at the points of the list; and where t or δ̇_L is in
+it, that of second derivatives of E beside, as tr ∂s/∂x = −∑_j e_jᵀ∂²E e_j and vᵀJv = −vᵀ∂²E v. There is no rule for
+them here (autograd's own operations do it), but a port may need it. For directions p and q, with subscripts for the
+tangents along them, ä and ÿ second derivatives along both, all at layer l where no index is written,
 
     (BP.12) ä_l = φ'' ∘ ẏ_p ∘ ẏ_q + φ' ∘ ÿ_l,   ÿ_l = ä_{l−1} W_l,   ä_0 = 0,   pᵀ∂²E q = ÿ_L
 
-and back, from δ_pq = ∂ℓ/∂ÿ_L and zeros, writing ḡ = δ W_{l+1}ᵀ of the layer above for each of the four adjoints,
+and back, from δ_pq = ∂ℓ/∂ÿ_L and zeros, writing ḡ = δ W_{l+1}ᵀ of the layer above for each of the four adjoints, and ∑
+for the sum over pairs p, q: for implicit p = q = e_1 … e_d with δ_pq = −1/N, for SSM p = q = each v with −1/NM,
 
     (BP.13) δ_pq = φ' ∘ ḡ_pq,   δ_p = φ' ∘ ḡ_p + φ'' ∘ ẏ_q ∘ ḡ_pq,   δ_q = φ' ∘ ḡ_q + φ'' ∘ ẏ_p ∘ ḡ_pq
-            δ = φ' ∘ ḡ + φ'' ∘ (ẏ_p ∘ ḡ_p + ẏ_q ∘ ḡ_q + ÿ ∘ ḡ_pq) + φ''' ∘ ẏ_p ∘ ẏ_q ∘ ḡ_pq
-    (BP.14) ∂ℓ/∂W_l = a_{l−1}ᵀδ + ȧ_pᵀδ_p + ȧ_qᵀδ_q + äᵀδ_pq,   φ''' = (1 − ς)(2φ'' − φ') − ς(1 − ς)(2φ' − a)
+            δ = φ' ∘ ḡ + ∑ φ'' ∘ (ẏ_p ∘ ḡ_p + ẏ_q ∘ ḡ_q + ÿ ∘ ḡ_pq) + ∑ φ''' ∘ ẏ_p ∘ ẏ_q ∘ ḡ_pq
+    (BP.14) ∂ℓ/∂W_l = aᵀδ + ∑ ȧ_pᵀδ_p + ∑ ȧ_qᵀδ_q + ∑ äᵀδ_pq, with a, ȧ, ä at layer l − 1,   ∂ℓ/∂b_l = ∑_N δ
+            φ''' = (1 − ς)(2φ'' − φ') − ς(1 − ς)(2φ' − a)
 
 The forward pass fills a tape, the backward pass reads it. Where nothing is traced there is no tape, and
 rows go through the network in blocks that stay in the cache. Where autograd differentiates in x, or a

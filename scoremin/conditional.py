@@ -29,7 +29,7 @@ mean D = x̃ + σ²s (DSM.8) and the covariance C = σ²I + σ⁴ ∂s/∂x̃ (D
 This is exact where x given x̃ is Gaussian, hence for Gaussian data at every σ; and for data of a smooth density in the
 limits of small σ and of large noise. Its gradient has two parts, as ∂D/∂x̃ = C/σ². With r = S⁻¹(y − HD),
 
-    (COND.8) ∇log N(y; HD, S) = C Hᵀr/σ² + ½ Σ_ij (r_i r_j − S⁻¹_ij) ∇S_ij
+    (COND.8) ∇log N(y; HD, S) = C Hᵀr/σ² + ½ ∑_ij (r_i r_j − S⁻¹_ij) ∇S_ij
 
 The second part is 0 for one Gaussian, and is often left out, for it has third derivatives of log q. On a mixture it
 must not be: it tells which mode x̃ may yet become. The C of a learned score errs by σ² times the error of ∂D/∂x̃. Where

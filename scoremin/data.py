@@ -1,34 +1,35 @@
 """Data: a Gaussian mixture whose density, score and samples are exact, and 2-D toy sets.
 
-The mixture is the yardstick of the whole package: every claim about a learned score is checked
-against its closed form. x is (N, d); there are K components.
+To see whether a learned score is right one needs a density whose score is known. A mixture of Gaussians is one, and its
+samples are easily drawn: it is the yardstick of the whole package. x is (N, d); there are K components.
 
-    (MIX.1)  p(x) = Σ_k w_k N(x; μ_k, Σ_k),   w_k > 0,  Σ_k w_k = 1
+    (MIX.1)  p(x) = ∑_k w_k N(x; μ_k, Σ_k),   w_k > 0,  ∑_k w_k = 1
     (MIX.2)  log N(x; μ, Σ) = −½ (x−μ)ᵀ Σ⁻¹ (x−μ) − ½ log det Σ − (d/2) log 2π
 
 The factor d in the last term is easily forgotten; the density then integrates to (2π)^((d−1)/2).
-For the score, ∇p = Σ_k w_k N_k ∇log N_k; divide by p and name the ratios r_k:
+For the score, ∇p = ∑_k w_k N_k ∇log N_k; divide by p and name the ratios r_k:
 
-    (MIX.3)  r_k(x) = w_k N(x; μ_k, Σ_k) / p(x)            responsibilities, Σ_k r_k = 1
-    (MIX.4)  ∇log p(x) = −Σ_k r_k(x) Σ_k⁻¹ (x−μ_k)
+    (MIX.3)  r_k(x) = w_k N(x; μ_k, Σ_k) / p(x)            responsibilities, ∑_k r_k = 1
+    (MIX.4)  ∇log p(x) = −∑_k r_k(x) Σ_k⁻¹ (x−μ_k)
 
 A port without automatic differentiation needs the Jacobian too. Write u_k = Σ_k⁻¹(μ_k−x) for the score
-of component k and s = Σ_k r_k u_k. Since ∇r_k = r_k (u_k − s), the product rule gives, in a form that does
+of component k and s = ∑_k r_k u_k. Since ∇r_k = r_k (u_k − s), the product rule gives, in a form that does
 not cancel far out,
 
-    (MIX.5)  ∂²log p/∂x∂xᵀ = Σ_k r_k (u_k − s)(u_k − s)ᵀ − Σ_k r_k Σ_k⁻¹
+    (MIX.5)  ∂²log p/∂x∂xᵀ = ∑_k r_k (u_k − s)(u_k − s)ᵀ − ∑_k r_k Σ_k⁻¹
 
 Adding independent noise adds covariances, so the noisy data x + σz, z ~ N(0, I), have the density
 
-    (MIX.6)  q_σ(x) = Σ_k w_k N(x; μ_k, Σ_k + σ²I)
+    (MIX.6)  q_σ(x) = ∑_k w_k N(x; μ_k, Σ_k + σ²I)
 
 which is what denoising learns (see DSM). Far out every N_k underflows, so sums of exponentials are
 taken after subtracting the largest exponent:
 
-    (MIX.7)  log Σ_k exp c_k = c + log Σ_k exp(c_k − c),   c = max_k c_k
+    (MIX.7)  log ∑_k exp c_k = c + log ∑_k exp(c_k − c),   c = max_k c_k
 
-This holds for any c, so c counts as a constant when differentiating. Data of any scale are standardised
-before training: with x = shift + scale·u, column by column, the density of x is that of u over Π scale, and
+This holds for any c, so c counts as a constant when differentiating. Mixtures and the sums of standardise compute in
+float64 whatever comes in, and give back the precision of x. Data of any scale are standardised before training: with
+x = shift + scale·u, column by column, the density of x is that of u over ∏ scale, and
 
     (MIX.8)  u = (x − shift)/scale,   ∇log p_x(x) = ∇log p_u(u)/scale
 """
@@ -51,13 +52,13 @@ def row_max(a):
 
 
 def log_sum_exp(a):
-    """log Σ exp over the last axis, (N,K) -> (N,), for any size of a."""
+    """log ∑ exp over the last axis, (N,K) -> (N,), for any size of a."""
     most = row_max(a)                                                        # (N,1)
     return most[..., 0] + np.log(np.sum(np.exp(a - most), axis=-1))          # (N,)  (MIX.7)
 
 
 class GaussianMixture:
-    """Σ_k w_k N(μ_k, Σ_k): weights (K,) > 0, divided by their sum, which must be 1 to 10⁻⁶; means (K,d); covs
+    """∑_k w_k N(μ_k, Σ_k): weights (K,) > 0, divided by their sum, which must be 1 to 10⁻⁶; means (K,d); covs
     (K,d,d), symmetric and positive definite beyond rounding. Raises ValueError otherwise."""
 
     def __init__(self, weights, means, covs):

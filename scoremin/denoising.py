@@ -1,6 +1,7 @@
 """Denoising score matching (DSM): no derivative of the network at all, for the score of noisy data.
 
-Corrupt the data, x̃ = x + σz with z ~ N(0, I), σ > 0. The noisy points have the density
+Add noise to the data, and let the network guess the noise from the noisy point alone. The best guess is, but for a
+factor, the score of the noisy data. With z ~ N(0, I) and σ > 0, x̃ = x + σz has the density
 
     (DSM.1)  q_σ(x̃) = ∫ p(x) N(x̃; x, σ²I) dx
     (DSM.2)  ∇_x̃ log N(x̃; x, σ²I) = −(x̃ − x)/σ² = −z/σ
@@ -63,17 +64,16 @@ E zzᵀ = I. Take the logarithm and then the gradient:
 
     (DSM.17) ∇log q_σ = ∇log p + ½σ² ∇(Δp/p) + O(σ⁴),   so that DSM → ESM as σ → 0
 
-And matching noisy scores at all σ matches densities. Let p_σ and, here, q_σ be two
-densities p and q under noise. As ∂p_σ/∂σ² = ½Δp_σ and likewise for q_σ,
-KL = ∫ p_σ log(p_σ/q_σ) changes by ½∫ Δp log(p/q) − ½∫ (p/q) Δq. By parts, with b = ∇log p − ∇log q, this is
-−½∫ p ∇log pᵀb + ½∫ p ∇log qᵀb, that is
+And matching noisy scores at all σ matches densities. Let p_σ and q_σ be, here, any two densities p and q under noise,
+so that ∂p_σ/∂σ² = ½Δp_σ, and KL = ∫ p_σ log(p_σ/q_σ). Without the indices, d KL/dσ² = ½∫ Δp log(p/q) − ½∫ (p/q) Δq,
+by parts −½∫ p ∇log pᵀb + ½∫ p ∇log qᵀb with b = ∇log p − ∇log q. That is
 
     (DSM.18) d KL(p_σ‖q_σ)/dσ² = −½ E_{p_σ} ‖∇log p_σ − ∇log q_σ‖²   (de Bruijn)
     (DSM.19) KL(p‖q) = ½ ∫_0^∞ E_{p_σ} ‖b_σ‖² dσ²,   b_σ = ∇log p_σ − ∇log q_σ
 
-The second is the integral of the first, as KL → 0 for σ → ∞. Since dσ² = 2σ² d log σ, noise prediction with log σ
-uniform (NCSN.4) has just these weights, up to a constant: "likelihood weighting". A learned s need not be the
-score of any q_σ; then its loss so weighted, and the KL of the start, bound the KL of p from what (SDE.6) samples.
+The second is the integral of the first where that converges, as KL → 0 for σ → ∞. Since dσ² = 2σ² d log σ, noise
+prediction with log σ uniform (NCSN.4) has just these weights, up to a constant: "likelihood weighting". Where a learned
+s is the score of no density, its loss so weighted and the KL of the start bound the KL of p from what (SDE.6) samples.
 
 For a linear score s = −A(x̃ − m), and data of mean μ and covariance S (1/n), as in (ISM.8),
 

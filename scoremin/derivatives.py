@@ -4,7 +4,7 @@ For one row x the Jacobian J = ∂s/∂x, J_ij = ∂s_i/∂x_j, is d by d. Train
 gives one directional derivative at about twice the cost of s itself, whatever d is:
 
     (JVP.1)  J v = d/dt s(x + t v) |_{t=0}
-    (JVP.2)  tr J = Σ_j e_jᵀ J e_j,   e_j the unit vectors: d directional derivatives
+    (JVP.2)  tr J = ∑_j e_jᵀ J e_j,   e_j the unit vectors: d directional derivatives
 
 A score function that knows its own derivatives offers them as .jvp(x, v) and .divergence(x), which
 are then used; any other callable goes through autograd's forward mode, which evaluates s anew for each

@@ -1,12 +1,13 @@
 """Implicit score matching (ISM): the explicit loss from samples alone, up to a constant.
 
-Expand the square in (ESM.1):
+The explicit loss compares the model with a score that nobody knows. Here it is rewritten, but for a constant, so that
+samples are enough: what is left are the arrows' length and how they spread. Expand the square in (ESM.1):
 
     (ISM.1)  J_ESM = E_p[½‖s‖²] − E_p[sᵀ ∇log p] + ½ E_p‖∇log p‖²
 
 Only the middle term needs the unknown ∇log p. Since p ∇log p = ∇p, it is an integral of ∇p,
 
-    (ISM.2)  E_p[sᵀ ∇log p] = Σ_j ∫ s_j ∂p/∂x_j dx
+    (ISM.2)  E_p[sᵀ ∇log p] = ∑_j ∫ s_j ∂p/∂x_j dx
 
 and integration by parts moves the derivative to s. Along each line parallel to axis j the boundary
 term [s_j p] from −∞ to ∞ must vanish: p(x) s(x) → 0 as ‖x‖ → ∞ (with s differentiable, and the
@@ -26,12 +27,12 @@ E[∂_j log p] = 0 and E[x_i ∂_j log p] = −[i = j], a check for any learned 
 
     (ISM.7)  E_p[∇log p] = 0,   E_p[∇log p(x) xᵀ] = −I
 
-They are Stein's identity for s = ∇log p and a matrix field A(x), (∇·A)_i = Σ_j ∂A_ij/∂x_j, with pA → 0 far out and
-both means finite,
+They are Stein's identity for a matrix field B(x), (∇·B)_i = ∑_j ∂B_ij/∂x_j, with pB → 0 far out and both means
+finite,
 
-    (ISM.16) E_p[A(x) ∇log p(x) + ∇·A(x)] = 0
+    (ISM.16) E_p[B(x) ∇log p(x) + ∇·B(x)] = 0
 
-at A constant and A = x_i I. In one dimension, by hand: s = −a(x − m) has J_ISM = ½a²E(x − m)² − a, so
+at B constant and B = x_i I. In one dimension, by hand: s = −a(x − m) has J_ISM = ½a²E(x − m)² − a, so
 
     (ISM.15) m = E x and a = 1/Var x (1/n): the score of the Gaussian with the data's mean and variance
 
@@ -41,7 +42,7 @@ For a linear score s(x) = −A(x − m), m a parameter, on data of mean μ and c
     (ISM.14) if Se = 0 for a unit vector e, then A = c eeᵀ, m = μ has J_ISM = −c, unbounded below
 
 so a pixel that never changes, or collinear columns, must go before training ((DSM.11) has no such
-exception). Fails. (a) With finitely many points a flexible model wins without end: near each x_i let
+exception). Fails. (a) On finitely many points a flexible model can lower the loss for ever: near each x_i let
 s(x) = −(x − x_i)/τ² and
 
     (ISM.9)  J_ISM = −d/τ² → −∞ as τ → 0
@@ -82,7 +83,7 @@ of SSM, or half that where all directions share one pass for s, as in BP; a plai
 with two hidden layers there is a shorter way. By the chain rule on (NET.1), with φ'_l = φ'(y_l) of one
 row, and indices i, o for inputs and outputs, j, k for the hidden units,
 
-    (ISM.12) ∂s_o/∂x_i = Σ_jk W_1[i,j] φ'_1[j] W_2[j,k] φ'_2[k] W_3[k,o]
+    (ISM.12) ∂s_o/∂x_i = ∑_jk W_1[i,j] φ'_1[j] W_2[j,k] φ'_2[k] W_3[k,o]
 
 Set o = i and sum over i first: the sum is the matrix product W_3 W_1, the same for all rows. Hence
 

@@ -1,7 +1,8 @@
 """Linear models (LIN): score matching without gradient descent, by one linear solve.
 
-Let s(x) = W f(x) with fixed features f, (d,) -> (m,), and W (d,m) to be learned. Here m counts features.
-The divergence is linear in W, Σ_ik W_ik ∂f_k/∂x_i, so (ISM.4) is quadratic: with F and U for two means,
+If the score is a weighted sum of fixed functions, the implicit loss is a parabola in the weights, whose lowest point
+solves linear equations. Let s(x) = W f(x), m features f, (d,) -> (m,), fixed, and W (d,m) to be learned.
+The divergence is linear in W, ∑_ik W_ik ∂f_k/∂x_i, so (ISM.4) is quadratic: with F and U for two means,
 
     (LIN.1)  J_ISM = ½ tr(W F Wᵀ) + tr(W U),   F = E[f fᵀ] (m,m),   U = E[∂f/∂x] (m,d)
 
@@ -27,14 +28,14 @@ cosines is half a sum, whose part with 2β has mean 0, and E cos ωᵀ(x − y) 
     (LIN.5)  f_k(x) = √(2/m) cos(ω_kᵀx + β_k),   E[f(x)ᵀf(y)] = exp(−‖x − y‖²/2ℓ²) = k(x, y)
 
 Only products of features matter: let k(x, y) = f(x)ᵀf(y), let R (n,n) and R_x (1,n) hold k between data, and
-between x and data, and ζ(x) = 1/n Σ_j ∇_{x_j} k(x, x_j). At (LIN.2) s = −(1/ridge)(ζ + 1/n Σ_j k(x, x_j) s(x_j)),
+between x and data, and ζ(x) = 1/n ∑_j ∇_{x_j} k(x, x_j). At (LIN.2) s = −(1/ridge)(ζ + 1/n ∑_j k(x, x_j) s(x_j)),
 as W (F + ridge I) = −Uᵀ applied to f(x) says. At the data that is a system for the n values s(x_j), and then
 
     (LIN.6)  s(X) = −n (R + n·ridge I)⁻¹ ζ(X)
     (LIN.7)  s(x) = −ζ(x)/ridge + R_x (R + n·ridge I)⁻¹ ζ(X)/ridge
 
 for any kernel, of infinitely many features too. (LIN.6) is the Stein gradient estimator, its regulariser n·ridge:
-with ridge 0 it solves Stein's identity (ISM.16) on the data for A = k(·, x_j) I. Off the data (LIN.7) is its only
+with ridge 0 it solves Stein's identity (ISM.16) on the data for B = k(·, x_j) I. Off the data (LIN.7) is its only
 extension that minimises the same loss.
 
 A density of this kind is another model: with log p = wᵀφ(x) − log Z its score is a gradient, (∂φ)ᵀw, ∂φ (m,d) the
@@ -64,7 +65,7 @@ def linear_score(features, x, ridge=0.0):
     units = [np.broadcast_to(unit, x.shape) for unit in np.eye(x.shape[1], dtype=x.dtype)]
     values, slopes = zip(*[along(features, x, unit) for unit in units])             # d of (N,m)
     f = untraced("features(x)", values[0])                                   # (N,m)
-    F = f.T @ f / len(x) + ridge * np.eye(f.shape[1], dtype=x.dtype)         # (m,m)  (LIN.1)
+    F = f.T @ f / len(x) + ridge * np.eye(f.shape[1], dtype=x.dtype)         # F + ridge I (m,m)  (LIN.1)
     U = np.stack([slope.mean(axis=0) for slope in slopes], axis=1)           # (m,d)  (LIN.1)
     if not np.isfinite(F).all() or np.linalg.matrix_rank(F, hermitian=True) < len(F):
         raise ValueError(f"features(x), {f.shape}, are linearly dependent on x, or of sizes too far apart; want fewer, "

@@ -1,7 +1,8 @@
 """Metrics (MET): how good is a learned score, and how good are samples?
 
-A learned score is held against the true one on points of p, by (ESM.1) or relative to the size of
-the truth, so that 0 is perfect and s = 0 scores 1:
+Pictures convince too easily. Numbers say how far a score is from the true one, and samples from the data. A learned
+score is held against the true one on points of p, by (ESM.1) or relative to the size of the truth, so that 0 is
+perfect and s = 0 scores 1:
 
     (MET.1)  E‖s − ∇log p‖² / E‖∇log p‖²
 
@@ -11,7 +12,7 @@ which in this chapter are sets of points, are held against each other by the ene
     (MET.2)  ED(a, b) = 2 E‖a_i − b_j‖ − E‖a_i − a_i'‖ − E‖b_j − b_j'‖
 
 Let F_u, G_u be the distribution functions of uᵀa and uᵀb for a unit vector u. Averaged over all u, |uᵀx| is
-c_d‖x‖ with a constant c_d > 0, and |r − s| = ∫ [r ≤ t < s] + [s ≤ t < r] dt has the mean ∫ F(1 − G) + G(1 − F) dt, so
+c_d‖x‖ with a constant c_d > 0, and |x − y| = ∫ [x ≤ t < y] + [y ≤ t < x] dt has the mean ∫ F(1 − G) + G(1 − F) dt, so
 
     (MET.5)  ED(a, b) = 2/c_d · E_u ∫ (F_u(t) − G_u(t))² dt ≥ 0
 
@@ -24,7 +25,7 @@ real. With weights w = 1/n on rows of a and −1/m on those of b, and R the matr
 If a and b have one law, permuting w changes nothing in distribution, and the rank of ED among B random
 permutations w_1 … w_B is a p-value, P(p-value ≤ α) ≤ α for every n and m, ties counting against rejection.
 Equal up to rounding is a tie: 4κ max R apart, κ the relative rounding of the points as they are given,
-1.2·10⁻⁷ in float32 and 2.2·10⁻¹⁶ in float64; the sums are taken in float64:
+1.2·10⁻⁷ in float32 and 2.2·10⁻¹⁶ in float64:
 
     (MET.4)  p-value = (1 + #{k: −w_kᵀRw_k ≥ ED}) / (B + 1)
 
@@ -43,6 +44,7 @@ b_j, with r = 1 … m equally likely, so that it lies in the ball of b_j with pr
 spread unevenly: at k = 1 on a line a_i misses the ball of either neighbour with probability ½, of both with ¼, and
 the precision is ¾; in many dimensions few b_j lie in many balls. So compare with real against real here too.
 
+Energy distance, test, precision, recall and mode weights are computed in float64 whatever comes in.
 Sources: Székely & Rizzo 2013; Kynkäänniemi et al. 2019 (MET.7).
 """
 

@@ -1,16 +1,17 @@
 """Noise-conditional score networks (NCSN): one network for the scores of q_σ at many levels σ.
 
-A single σ asks for two things at once. Langevin dynamics needs a score that is right where it
-starts, far from the data, which takes noise that fills space; samples like the data need little
-noise. And data on a curve have no density in space, so that ∇log p exists nowhere. Noise of every
-size solves both: large σ_1 joins the modes, small σ_L hardly blurs. The levels are geometric,
+One noise level is not enough. A sampler needs a score that is right where it starts, far from the data: that takes much
+noise. Samples as sharp as the data need little. And data on a curve have no density in space: without noise there is no
+score. Noise of many sizes solves all: large σ_1 joins the modes, small σ_L hardly blurs. The levels are geometric,
 
     (NCSN.1) σ_i = σ_1 (σ_L/σ_1)^{(i−1)/(L−1)},   i = 1 … L,   σ_1 > … > σ_L > 0
 
 since then each level reaches into the next by the same factor γ = σ_i/σ_{i+1}. Two rules choose them
-(Song & Ermon 2020). Chains of level 1 must reach any point from any other, so
+(Song & Ermon 2020). Chains of level 1 must reach any point from any other. Points at most D apart have a variance of
+at most ¼D² along any direction, however weighted; so by (DSM.16) ∂²log q_σ ≤ (¼D²/σ⁴ − 1/σ²)I, and above σ = ½D there
+is one mode. The rule takes twice that:
 
-    (NCSN.6) σ_1 ≈ max_ij ‖x_i − x_j‖
+    (NCSN.6) σ_1 ≈ D = max_ij ‖x_i − x_j‖
 
 In d dimensions ‖z‖² has mean d and variance 2d, so ‖z‖ ≈ √d + (‖z‖² − d)/(2√d) has variance ½: noise of level i
 lies in a shell, ‖σ_i z‖ about N(√d σ_i, σ_i²/2). A chain that comes down from level i must find itself where the
@@ -25,7 +26,7 @@ at d = 3072. For d ≤ 4 the left side stays above .997 at any γ; take 2 or les
 trained on (DSM.4) at all levels,
 
     (NCSN.2) ℓ(θ; σ) = ½ E ‖s_θ(x + σz, σ) + z/σ‖²
-    (NCSN.3) J_NCSN(θ) = 1/L Σ_i λ(σ_i) ℓ(θ; σ_i)
+    (NCSN.3) J_NCSN(θ) = 1/L ∑_i λ(σ_i) ℓ(θ; σ_i)
 
 A target of size √d/σ would drown the large levels: with λ = 1 the level .01 weighs as much as 10⁴
 of level 1. With λ(σ) = σ² the residual is that of noise prediction (DSM.9), of order 1 everywhere:
@@ -37,7 +38,7 @@ The sum over levels is an average over a random level per row, sigma (N,), unifo
 For a linear score −A(x − m) shared by all levels, on data of covariance S, level i has the derivative
 E[(−A(x̃ − m) + z/σ_i)(x̃ − m)ᵀ] = I − A(S + σ_i²I) in −A, and the weighted sum of these is 0 at
 
-    (NCSN.5) A = (Σ_i λ_i)(Σ_i λ_i (S + σ_i²I))⁻¹
+    (NCSN.5) A = (∑_i λ_i)(∑_i λ_i (S + σ_i²I))⁻¹
 
 Two devices take noise out of the gradient and leave its mean. The first puts each point under z and under −z.
 Split the gradient g of a row into its even and its odd part in z, g_e + g_o; z is symmetric, so E g_o = E g_e g_o = 0:

@@ -1,7 +1,8 @@
 """The network: a multilayer perceptron, used as a score, as a noise-conditional score, as an energy.
 
-Rows are samples; W_l is (in, out), l = 1 … L counts layers in this chapter and in BP. With hidden
-activation φ = SiLU,
+A network turns each point into an arrow: weighted sums, a smooth bend φ of each, and sums of these again. Training
+chooses the weights so that the arrows are the score; here stands what they compute. Rows are samples; W_l is (in, out),
+l = 1 … L counts layers in this chapter and in BP. With hidden activation φ = SiLU,
 
     (NET.1)  a_0 = x,   y_l = a_{l−1} W_l + b_l,   a_l = φ(y_l) for l < L,   f(x) = y_L
     (NET.2)  φ(y) = y ς(y),   ς(y) = 1/(1 + e^−y)

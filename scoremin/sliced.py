@@ -1,8 +1,9 @@
 """Sliced score matching (SSM): Hutchinson's random probes in the place of the exact trace.
 
-Let v be random, independent of x, with E vvᵀ = I. For any square A, by linearity,
+The exact trace costs d derivatives. One derivative, along a random direction v, is right in the mean, and its noise is
+averaged away over the steps of training. Let v be independent of x, with E vvᵀ = I. For any square A, by linearity,
 
-    (SSM.1)  E_v[vᵀ A v] = Σ_ij A_ij E[v_i v_j] = tr A
+    (SSM.1)  E_v[vᵀ A v] = ∑_ij A_ij E[v_i v_j] = tr A
     (SSM.2)  E_v[(vᵀu)²] = uᵀ E[vvᵀ] u = ‖u‖²
 
 With u = s − ∇log p, (SSM.2) makes J_ESM an average over one-dimensional slices,
@@ -18,17 +19,17 @@ trace, since ‖s‖² is known exactly, gives SSM-VR ("variance reduction"). Bo
 The probe scale matters. A uniformly random unit vector has E vvᵀ = I/d: (SSM.5) would see 1/d of the
 trace, and learn 1/d of the score; in (SSM.4) both terms shrink alike, so the score is right and the loss
 1/d of what it should be. The probes here, all with E vvᵀ = I, and Q = vᵀAv with H = (A + Aᵀ)/2 and
-‖H‖_F² = Σ_ij H_ij² (Frobenius):
+‖H‖_F² = ∑_ij H_ij² (Frobenius):
 
     (SSM.6)  Gaussian    v ~ N(0, I)             Var Q = 2‖H‖_F²
-    (SSM.7)  Rademacher  v_i = ±1                Var Q = 2(‖H‖_F² − Σ_i H_ii²)
+    (SSM.7)  Rademacher  v_i = ±1                Var Q = 2(‖H‖_F² − ∑_i H_ii²)
     (SSM.8)  sphere      v uniform on ‖v‖ = √d   Var Q = 2d/(d+2) (‖H‖_F² − (tr H)²/d)
 
 The law of v does not change when one v_i changes its sign, so a moment with an odd power of any v_i is 0,
-and in E Q² = Σ H_ij H_kl E[v_i v_j v_k v_l] only pairs of equal indices survive. With α = E v_i⁴ and
+and in E Q² = ∑ H_ij H_kl E[v_i v_j v_k v_l] only pairs of equal indices survive. With α = E v_i⁴ and
 β = E v_i²v_j², i ≠ j,
 
-    (SSM.9)  E Q² = β((tr H)² + 2‖H‖_F²) + (α − 3β) Σ_i H_ii²,   Var Q = E Q² − (tr H)²
+    (SSM.9)  E Q² = β((tr H)² + 2‖H‖_F²) + (α − 3β) ∑_i H_ii²,   Var Q = E Q² − (tr H)²
 
 where (α, β) is (3, 1), (1, 1), and 3β = α = 3d/(d+2) on the sphere: rotations give α = 3β, and
 E‖v‖⁴ = dα + d(d−1)β = d² fixes the size. At one x the spread of SSM-VR is this with A = ∂s/∂x; SSM
@@ -57,7 +58,7 @@ zᵀ(s_+ − s_−)/2σ + ‖z‖²/2σ², and ½‖s_+‖² + ½‖s_−‖² =
 
 Cost: one directional derivative a probe, two passes with that for s, whatever d is. Finite
 differences take two as well: on a network that knows its derivatives they are not cheaper (1.1 to 1.3 times
-SSM-VR), they serve scores that are black boxes. Fails: the noise grows with d; it is averaged away over steps.
+SSM-VR), they serve scores that are black boxes. Fails: the noise grows with d.
 Sources: Song et al. 2019 (SSM, section 3.1); Hutchinson 1990; Pang et al. 2020 (finite differences).
 """
 

@@ -1,22 +1,24 @@
 """Training (FIT): stochastic gradient descent with Adam and a cosine schedule.
 
-With g the gradient of the loss on a random batch, η the learning rate, step k = 1 … n, and elementwise
-operations,
+Training is many small steps downhill, each judged on a few rows drawn at random. Adam gives every number of θ a step of
+like size, however large its slope; towards the end the steps shrink. With g the gradient of the loss on a batch, η the
+learning rate, step k = 1 … steps, and elementwise operations,
 
     (FIT.1)  m_1 ← β_1 m_1 + (1 − β_1) g,   m_2 ← β_2 m_2 + (1 − β_2) g²,   β_1 = .9, β_2 = .999
     (FIT.2)  m̂_1 = m_1/(1 − β_1^k),   m̂_2 = m_2/(1 − β_2^k)
     (FIT.3)  θ ← θ − η_k m̂_1/(√m̂_2 + 10⁻⁸)
-    (FIT.4)  η_k = η · ½(1 + cos(π (k − 1)/n))
+    (FIT.4)  η_k = η · ½(1 + cos(π (k − 1)/steps))
 
 (FIT.2) divides by the sum of the weights, (1 − β)(1 + β + … + β^{k−1}), so that m̂_1 and m̂_2 are weighted
 means of the g and g² so far. At the first step each entry of θ moves by −η g/(|g| + 10⁻⁸), about η
 whatever the size of g. The losses of this package are noisy even at the optimum, and the noise in θ
-shrinks with η_k: the schedule ends near zero, at η sin²(π/2n).
+shrinks with η_k: the schedule ends near zero, at η sin²(π/(2 steps)). θ and its means keep the precision of params;
+1 − β^k and η_k are computed in float64.
 
 Few data are learned by heart: the loss on them falls for ever, that on data held out falls and then rises. Training
 ends in time by that loss, measured at steps k some 5 % apart, on an average over about the last eighth of all steps,
 
-    (FIT.5)  θ̄_k = θ̄_{k−1} + min(1, 8/k) (θ_k − θ̄_{k−1}) = Σ_{j≤k} w_j θ_j,   w_j ∝ (j − 1)(j − 2) … (j − 7) for k ≥ 8
+    (FIT.5)  θ̄_k = θ̄_{k−1} + min(1, 8/k) (θ_k − θ̄_{k−1}) = ∑_{j≤k} w_j θ_j,   w_j ∝ (j − 1)(j − 2) … (j − 7) for k ≥ 8
 
 in which the noise of single steps cancels: its held-out loss is 3 to 7 % below that of θ_k (measured for recipe).
 Kept is the last average within a thousandth of the least loss, as that much is noise. Twice as many steps, and 200,

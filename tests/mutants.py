@@ -382,7 +382,7 @@ MUTANTS = [
          "x̃ in the formula (DSM.15)"),
     ]),
     ("tests/test_ncsn.py", "test_ncsn", [
-        ("curvature(most / 6) > 0", "curvature(most) > 0", "one mode at σ_1 in (NCSN.6)"),
+        ("for sigma in (0.51 * most", "for sigma in (0.49 * most", "the half in the bound before (NCSN.6)"),
         ("(2 * d)**0.5 * (gamma - 1)", "d**0.5 * (gamma - 1)", "2d in the formula (NCSN.7)"),
         ("normal(shift(gamma) - 3 * gamma)", "normal(shift(gamma) - 3)", "3γ in the formula (NCSN.7)"),
     ]),

@@ -1,7 +1,5 @@
 """The rules derived by hand, against autograd's own on the plain network, and against loops."""
 
-from types import SimpleNamespace
-
 import autograd.numpy as np
 import pytest
 from autograd import elementwise_grad, grad, jacobian, make_jvp, make_vjp, value_and_grad
@@ -15,9 +13,11 @@ from scoremin import (
     NoiseConditionalMLP,
     backprop,
     denoising_loss,
+    denoising_vr_loss,
     divergence,
     energy_score,
     explicit_loss,
+    finite_difference_loss,
     implicit_loss,
     init_mlp,
     jvp,
@@ -142,78 +142,97 @@ def test_tangent_of_an_energy_is_its_gradient_against_the_direction():
 
 
 def test_third_derivatives_of_an_energy_by_hand():
-    """(BP.12) (BP.13) (BP.14) Σ_n c_n pᵀ∂²E q and its gradient in θ, three hidden layers, against autograd's own."""
+    """(BP.12) (BP.13) (BP.14) Σ c pᵀ∂²E q over rows and two pairs of directions, and its gradient in θ, against
+    autograd's own."""
     rng, params = np.random.default_rng(5), random_params([3, 6, 5, 4, 1])
-    x, p, q, c = (rng.normal(size=shape) for shape in ((7, 3), (7, 3), (7, 3), (7, 1)))
+    x, p, q, c = (rng.normal(size=shape) for shape in ((7, 3), (2, 7, 3), (2, 7, 3), (2, 7, 1)))
     forms, grads = by_third_rules(params, x, p, q, c)
 
     def plain(params):
-        along_q = lambda x: make_jvp(lambda x: plain_mlp(params)(x)[:, 0])(x)(q)[1]
-        return np.sum(c[:, 0] * make_jvp(along_q)(x)(p)[1])
+        slopes = lambda q: lambda x: make_jvp(lambda x: plain_mlp(params)(x))(x)(q)[1]
+        return sum(np.sum(c_m * make_jvp(slopes(q_m))(x)(p_m)[1]) for p_m, q_m, c_m in zip(p, q, c))
     value, expected = value_and_grad(plain)(params)
     assert abs(np.sum(c * forms) - value) < 1e-12 * abs(value)
     assert np.allclose(flatten(grads)[0], flatten(expected)[0], rtol=1e-11, atol=1e-13)
 
 
 def by_third_rules(params, x, p, q, c):
-    """pᵀ∂²E q by (BP.12), and ∂/∂θ of its sum weighted by c by (BP.13) and (BP.14)."""
-    tape, a = [], (x, p, q, np.zeros_like(x))
+    """pᵀ∂²E q (M,N,1) for M pairs of directions by (BP.12), and ∂/∂θ of Σ c pᵀ∂²E q by (BP.13) and (BP.14)."""
+    tape, a, dots = [], x, (p, q, np.zeros_like(p))
     for W, b in params:
-        y, y_p, y_q, y_pq = (part @ W for part in a)
-        y, before, gate = y + b, a, 1 / (1 + np.exp(-(y + b)))
+        y, (y_p, y_q, y_pq) = a @ W + b, [part @ W for part in dots]
+        gate = 1 / (1 + np.exp(-y))
         slope = gate + y * gate * (1 - gate)
         bend = (1 - gate) * (2 * slope - y * gate)
         third = (1 - gate) * (2 * bend - slope) - gate * (1 - gate) * (2 * slope - y * gate)
-        tape.append((W, before, y_p, y_q, y_pq, slope, bend, third))
-        a = (y * gate, slope * y_p, slope * y_q, bend * y_p * y_q + slope * y_pq)
-    grads, deltas = [], (np.zeros_like(c), np.zeros_like(c), np.zeros_like(c), c)
+        tape.append((W, a, dots, y_p, y_q, y_pq, slope, bend, third))
+        a, dots = y * gate, (slope * y_p, slope * y_q, bend * y_p * y_q + slope * y_pq)
+    grads, delta, deltas = [], 0 * c[0], (0 * c, 0 * c, c)
     for l in reversed(range(len(params))):
-        W, before, *_ = tape[l]
-        grads.append((sum(part.T @ delta for part, delta in zip(before, deltas)), deltas[0].sum(axis=0)))
+        W, a, dots, *_ = tape[l]
+        dW = a.T @ delta + sum(np.einsum("mni,mno->io", dot, part) for dot, part in zip(dots, deltas))
+        grads.append((dW, delta.sum(axis=0)))
         if l:
-            _, _, y_p, y_q, y_pq, slope, bend, third = tape[l - 1]
-            g, g_p, g_q, g_pq = (delta @ W.T for delta in deltas)
-            deltas = (slope * g + bend * (y_p * g_p + y_q * g_q + y_pq * g_pq) + third * y_p * y_q * g_pq,
-                      slope * g_p + bend * y_q * g_pq, slope * g_q + bend * y_p * g_pq, slope * g_pq)
-    return y_pq_of(tape), grads[::-1]
+            *_, y_p, y_q, y_pq, slope, bend, third = tape[l - 1]
+            g, (g_p, g_q, g_pq) = delta @ W.T, (part @ W.T for part in deltas)
+            delta = slope * g + np.sum(bend * (y_p * g_p + y_q * g_q + y_pq * g_pq) + third * y_p * y_q * g_pq, axis=0)
+            deltas = slope * g_p + bend * y_q * g_pq, slope * g_q + bend * y_p * g_pq, slope * g_pq
+    return tape[-1][5], grads[::-1]
 
 
-def y_pq_of(tape):
-    """The last layer's ÿ."""
-    return tape[-1][4]
-
-
-def test_seeds_of_every_objective_are_what_autograd_hands_over():
-    """(BP.11) ∂ℓ/∂s, ∂ℓ/∂Jv and ∂ℓ/∂tr of each objective, read off a score that is an array of its own."""
-    rng = np.random.default_rng(6)
-    x, z, target, s = (rng.normal(size=(5, 3)) for _ in range(4))
-    v, sigma = rng.normal(size=(2, 5, 3)), np.array([0.1, 0.2, 0.5, 1.0, 2.0])
-    J, tr, N, M = rng.normal(size=(2, 5, 3)), rng.normal(size=5), 5, 2
-    fixed = lambda s: lambda x, *sigma: s
-    knows = lambda s, J, tr: SimpleNamespace(jvp=lambda x, v: (s, J), divergence=lambda x: (s, tr))
-    seeds = {
-        "explicit": (grad(lambda s: explicit_loss(fixed(s), x, target))(s), (s - target) / N),
-        "denoising": (grad(lambda s: denoising_loss(fixed(s), x, z, 0.3))(s), (s + z / 0.3) / N),
-        "ncsn": (grad(lambda s: ncsn_loss(fixed(s), x, z, sigma))(s), sigma[:, None] * (sigma[:, None] * s + z) / N),
-        "implicit": (grad(lambda s: implicit_loss(knows(s, J, tr), x))(s), s / N),
-        "implicit, t": (grad(lambda tr: implicit_loss(knows(s, J, tr), x))(tr), np.full(5, 1 / N)),
-        "SSM-VR": (grad(lambda s: sliced_vr_loss(knows(s, J, tr), x, v))(s), s / N),
-        "SSM-VR, Jv": (grad(lambda J: sliced_vr_loss(knows(s, J, tr), x, v))(J), v / (N * M)),
-        "SSM": (grad(lambda s: sliced_loss(knows(s, J, tr), x, v))(s),
-                sum(v_m * np.sum(v_m * s, axis=1, keepdims=True) for v_m in v) / (N * M)),
-        "SSM, Jv": (grad(lambda J: sliced_loss(knows(s, J, tr), x, v))(J), v / (N * M)),
+def seeds(s):
+    """(BP.11) as a table: a loss of a score function s, the points and ∂ℓ/∂s there, directions at X and 1/N or 1/NM."""
+    N, M, r, target, at = len(X), len(V), 0.2, V[0], np.linspace(0.1, 2, len(X))
+    noisy, many, ahead, behind = X + 0.3 * Z, X + at[:, None] * Z, X + r * Z, X - r * Z
+    units = np.tile(np.eye(3)[:, None], (1, N, 1))
+    return {
+        "explicit": (lambda s: explicit_loss(s, X, target), [(X, (s(X) - target) / N)], units, 0),
+        "denoising": (lambda s: denoising_loss(s, X, Z, 0.3), [(noisy, (s(noisy) + Z / 0.3) / N)], units, 0),
+        "NCSN": (lambda s: ncsn_loss(lambda x, sigma: s(x), X, Z, at),
+                 [(many, at[:, None] * (at[:, None] * s(many) + Z) / N)], units, 0),
+        "implicit": (lambda s: implicit_loss(s, X), [(X, s(X) / N)], units, 1 / N),
+        "SSM-VR": (lambda s: sliced_vr_loss(s, X, V), [(X, s(X) / N)], V, 1 / (N * M)),
+        "SSM": (lambda s: sliced_loss(s, X, V),
+                [(X, sum(v * np.sum(v * s(X), axis=1, keepdims=True) for v in V) / (N * M))], V, 1 / (N * M)),
+        "finite differences": (lambda s: finite_difference_loss(s, X, Z, r),
+                               [(ahead, ((s(ahead) + s(behind)) / 4 + Z / (2 * r)) / N),
+                                (behind, ((s(ahead) + s(behind)) / 4 - Z / (2 * r)) / N)], units, 0),
+        "DSM-VR": (lambda s: denoising_vr_loss(s, X, Z, 0.3),
+                   [(noisy, (s(noisy) + Z / 0.3) / N), (X, -Z / (0.3 * N))], units, 0),
     }
-    for name, (found, wanted) in seeds.items():
-        assert np.allclose(found, wanted, rtol=1e-13, atol=1e-16), name
 
 
-def test_derivatives_go_back_through_one_level():
-    """(NET.6) The gradient of a loss of s(·, σ) in θ, from that of the MLP it is at one level, against autograd's."""
-    params, x, sigma = random_params([4, 6, 5, 3]), np.random.default_rng(7).normal(size=(5, 3)), 0.2
-    score = NoiseConditionalMLP(params, 0.7)
+@pytest.mark.parametrize("name", seeds(np.zeros_like))
+def test_seeds_of_every_objective_lead_to_its_gradient(name):
+    """(BP.11) What each objective hands over, at its points, sent through the plain network is the loss's gradient."""
+    params = random_params([3, 6, 5, 3])
+    loss, points, v, weight = seeds(plain_mlp(params))[name]
+    sent = lambda p: (sum(np.sum(delta * plain_mlp(p)(x)) for x, delta in points)
+                      + np.sum(weight * v * jvp(plain_mlp(p), X, v)[1]))
+    found, wanted = flatten(grad(sent)(params))[0], flatten(grad(lambda p: loss(plain_mlp(p)))(params))[0]
+    assert np.allclose(found, wanted, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", seeds(np.zeros_like))
+def test_seeds_of_every_objective_lead_to_its_gradient_on_an_energy(name):
+    """(BP.10) (BP.11) (BP.14) s = −∇E: v = −∂ℓ/∂s for the gradient, −1/N or −1/NM for ∂ℓ/∂ÿ_L of each direction."""
+    params = random_params([3, 6, 5, 1])
+    loss, points, v, weight = seeds(energy_score(EnergyMLP(params)))[name]
+    first = grad(lambda p: sum(np.sum(-delta * EnergyMLP(p).gradient(x)) for x, delta in points))(params)
+    _, second = by_third_rules(params, X, v, v, np.full((len(v), len(X), 1), -weight))
+    wanted = grad(lambda p: loss(energy_score(lambda x: plain_mlp(p)(x)[:, 0])))(params)
+    assert np.allclose(flatten(first)[0] + flatten(second)[0], flatten(wanted)[0], rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("sizes", [[4, 6, 5, 3], [4, 3]], ids=["three layers", "one layer, which takes both"])
+def test_derivatives_go_back_through_one_level(sizes):
+    """(NET.6) The gradient of a loss of s(·, σ) in θ, from that of the MLP it is at one level, against autograd's on
+    the plain network."""
+    params, x, sigma, sigma_data = random_params(sizes), np.random.default_rng(7).normal(size=(5, 3)), 0.2, 0.7
     loss = lambda score: np.sum(np.sin(score(x)))
-    expected = grad(lambda params: loss(lambda x: NoiseConditionalMLP(params, 0.7)(x, sigma)))(params)
-    (G, g), *middle, (G_last, g_last) = grad(lambda params: loss(MLP(params)))(score.at(sigma).params)
-    back = [(np.vstack([G / np.sqrt(sigma**2 + 0.7**2), np.log(sigma) * g]), g), *middle,
-            (G_last / sigma, g_last / sigma)]
+    expected = grad(lambda params: loss(lambda x: plain_noise_conditional(params, sigma_data)(x, sigma)))(params)
+    back = grad(lambda params: loss(plain_mlp(params)))(NoiseConditionalMLP(params, sigma_data).at(sigma).params)
+    back[-1] = back[-1][0] / sigma, back[-1][1] / sigma
+    G, g = back[0]
+    back[0] = np.vstack([G / np.sqrt(sigma**2 + sigma_data**2), np.log(sigma) * g]), g
     assert np.allclose(flatten(back)[0], flatten(expected)[0], rtol=1e-12, atol=1e-13)

@@ -176,17 +176,18 @@ def test_one_dimension_worked_out():
 
 
 def test_general_stein_identity():
-    """(ISM.16) E[A s + ∇·A] = 0 for a matrix field A(x), by quadrature in 2-D; neither term vanishes alone."""
+    """(ISM.16) E[B s + ∇·B] = 0 for a matrix field B(x), by quadrature in 2-D; no part of a term vanishes alone."""
     axis = np.linspace(-12, 12, 241)
     x = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     p = np.exp(MIXTURE.log_density(x)) * 0.01
     a, b = x.T
-    A = np.stack([np.stack([a * b**2, np.sin(a)], 1), np.stack([a**3, b], 1)], 1)  # (N,2,2)
-    rows = np.stack([b**2, 3 * a**2 + 1], axis=1)                            # Σ_j ∂A_ij/∂x_j
-    terms = np.einsum("nij,nj->ni", A, MIXTURE.score(x))
-    assert_allclose(p @ (terms + rows), 0, atol=1e-9)
-    assert np.abs(p @ rows).min() > 0.5
-    assert abs(p @ (np.einsum("nji,nj->ni", A, MIXTURE.score(x)) + rows)).max() > 0.5  # A is not its transpose
+    B = np.stack([np.stack([a * b**2, b * np.cos(a)], 1), np.stack([a**3, b], 1)], 1)  # (N,2,2)
+    slopes = np.stack([np.stack([b**2, np.cos(a)], 1), np.stack([3 * a**2, np.ones_like(a)], 1)], 1)  # ∂B_ij/∂x_j
+    terms = np.einsum("nij,nj->ni", B, MIXTURE.score(x))
+    assert_allclose(p @ (terms + slopes.sum(axis=2)), 0, atol=1e-9)
+    assert np.abs(np.tensordot(p, slopes, 1)).min() > 0.2
+    assert np.abs(p @ (np.einsum("nji,nj->ni", B, MIXTURE.score(x)) + slopes.sum(axis=2))).min() > 0.2  # B is not Bᵀ
+    assert np.abs(p @ (terms + slopes.sum(axis=1))).min() > 0.2              # nor are its rows its columns
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

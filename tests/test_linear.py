@@ -3,16 +3,21 @@
 import autograd.numpy as np
 import pytest
 from autograd import elementwise_grad, grad
+from numpy.polynomial.hermite_e import hermegauss
 from numpy.testing import assert_allclose
 from oracles import MIXTURE
 
 from scoremin import GaussianMixture, energy_score, implicit_loss, linear_score
 
 
+def cosines(w, b):
+    """The features (LIN.5) of given ω (d,m) and β (m,)."""
+    return lambda x: (2 / len(b))**0.5 * np.cos(np.dot(x, w) + b)
+
+
 def fourier(rng, n_features, d, length=2.0):
     """Random Fourier features (LIN.5)."""
-    w, b = rng.standard_normal((d, n_features)) / length, rng.uniform(0, 2 * np.pi, n_features)
-    return lambda x: (2 / n_features)**0.5 * np.cos(np.dot(x, w) + b)
+    return cosines(rng.standard_normal((d, n_features)) / length, rng.uniform(0, 2 * np.pi, n_features))
 
 
 def affine(x):
@@ -43,11 +48,14 @@ def data(n=400, seed=0):
 
 
 def test_loss_of_a_linear_model_is_quadratic_in_its_weights():
-    """(LIN.1) ½ tr(W F Wᵀ) + tr(W U) is implicit_loss for any W."""
+    """(LIN.1) ½ tr(W F Wᵀ) + tr(W U) is implicit_loss for any W; linear_score has the same F and U, by two ridges."""
     x, W = data(), np.random.default_rng(1).standard_normal((2, 10))
     F, U = means(polynomial, x)
     loss = implicit_loss(lambda x: np.dot(polynomial(x), W.T), x)
     assert abs(loss - 0.5 * np.trace(W @ F @ W.T) - np.trace(W @ U)) < 1e-6 * abs(loss)
+    for ridge in (0.3, 3.0):
+        W = weights(linear_score(polynomial, x, ridge), polynomial, x)
+        assert_allclose(W @ F + ridge * W, -U.T, atol=1e-6 * np.abs(U).max())
 
 
 @pytest.mark.parametrize("ridge", [0.0, 0.1])
@@ -82,6 +90,18 @@ def test_without_a_ridge_the_loss_is_unbounded_with_more_features_than_points():
     with pytest.raises(ValueError, match="linearly dependent"):
         linear_score(features, x)
     assert np.isfinite(linear_score(features, x, ridge=0.01)(x)).all()
+
+
+def test_fourier_features_are_the_gaussian_kernel_in_the_mean():
+    """(LIN.5) E f(x)ᵀf(y) with both means exact: Gauss's nodes for ω, four phases for β; ℓ is no power of 2."""
+    x, y, length = data(8), data(8, seed=5), 1.7
+    nodes, weight = hermegauss(60)
+    w = np.stack(np.meshgrid(nodes, nodes)).reshape(2, -1) / length
+    weight = np.outer(weight, weight).ravel() / weight.sum()**2
+    features = cosines(np.repeat(w, 4, axis=1), np.tile(0.3 + np.pi / 2 * np.arange(4), len(weight)))
+    mean = (features(x) * np.repeat(weight, 4) * len(weight)) @ features(y).T
+    kernel = np.exp(-np.sum((x[:, None] - y)**2, axis=2) / (2 * length**2))
+    assert_allclose(mean, kernel, atol=1e-10)
 
 
 def test_fourier_features_approach_the_gaussian_kernel():

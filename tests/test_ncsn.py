@@ -40,19 +40,21 @@ def test_levels_are_geometric():
     assert np.array_equal(geometric_sigmas(1, 0.5, 2), [1, 0.5])
 
 
+def curvature(data, points, sigma):
+    """The largest eigenvalue of the Hessian of log q_σ of data over points."""
+    s = lambda x: kde_score(x[None], data, sigma)[0]
+    return max(np.linalg.eigvalsh(jacobian(s)(x))[-1] for x in points)
+
+
 def test_widest_level_joins_all_modes():
-    """(NCSN.6) At σ_1 = max ‖x_i − x_j‖ the noisy data are log-concave, one mode; at a sixth of it they are not."""
+    """(NCSN.6) Above ½ max ‖x_i − x_j‖ the noisy data are log-concave, one mode; below it two points are not."""
     data = np.concatenate([MIXTURE.sample(np.random.default_rng(8), 15) + shift for shift in (-6, 6)])
     most = np.sqrt(np.max(np.sum((data[:, None] - data)**2, axis=2)))
     middle = np.concatenate([np.mean(data, axis=0) + 4 * np.random.default_rng(9).standard_normal((40, 2)), data])
-
-    def curvature(sigma):
-        """The largest eigenvalue of the Hessian of log q_σ over the points."""
-        s = lambda x: kde_score(x[None], data, sigma)[0]
-        return max(np.linalg.eigvalsh(jacobian(s)(x))[-1] for x in middle)
-
-    assert curvature(most) < -0.7 / most**2                                  # −1/σ² + ¼ most²/σ⁴ at most
-    assert curvature(most / 6) > 0
+    for sigma in (0.51 * most, most):
+        assert curvature(data, middle, sigma) <= most**2 / (4 * sigma**4) - 1 / sigma**2 < 0
+    pair, between = np.array([[-1.0, 0.0], [1.0, 0.0]]), np.zeros((1, 2))
+    assert curvature(pair, between, 0.99) > 0 > curvature(pair, between, 1.01)
 
 
 def normal(x):
