@@ -1,9 +1,4 @@
-"""Reproduce every figure of scoremin from its samples, and check the numbers under each.
-
-    python run_all.py                    all figures, in parallel, into figures/
-    python run_all.py --only NAME ...    some of them
-    python run_all.py --quick            a small budget, into a new temporary folder: does it run?
-    python run_all.py --list             their names
+"""Reproduce every figure of scoremin from its samples, and check the numbers under each: `python run_all.py`.
 
 A figure is a script figures/NAME.py, in the table of figures/gallery.py; its docstring is its caption. It offers
 
@@ -13,9 +8,9 @@ A figure is a script figures/NAME.py, in the table of figures/gallery.py; its do
     claims(m) -> [Claim, ...]                   its numbers, with the bounds that they must keep
     animate(m, path)                            if it is there, writes a moving picture, figures/ANIMATION
 
-When all are done, or after an interrupt those that are, pictures, results.json, the gallery README.md and book.html
-are written: the same bytes for the same seed on the same machine; times.json holds seconds. A figure of measured times
-runs alone, after the others; while its claims hold its picture stays, unless --only names it.
+Pictures, results.json, the gallery README.md and book.html are written at the end, after an interrupt too. The same
+seed gives the same bytes on the same machine. A figure of measured times cannot repeat itself: it runs last and alone,
+and where its claims hold and only measured values differ, picture and record stay, unless --only names it.
 
 Exit status: 0 all claims hold, 1 a figure failed, a claim is missed or a file cannot be written, 2 bad usage,
 128 + n ended by signal n, the first of several: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
@@ -28,7 +23,6 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", 
 os.environ["MPLBACKEND"] = "agg"
 
 import argparse
-import difflib
 import importlib
 import json
 import multiprocessing
@@ -38,36 +32,30 @@ import sys
 import tempfile
 import time
 import traceback
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
+from multiprocessing import connection, resource_tracker
 from pathlib import Path
 
-from tqdm import tqdm
-
 ROOT = Path(__file__).resolve().parent
-if str(ROOT) not in sys.path:  # python -I and -P leave it out
-    sys.path.insert(0, str(ROOT))
-
+sys.path.insert(0, str(ROOT))  # python -I and -P leave it out
 from figures import gallery
 
-QUICK = 0.01
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+LINE = "{bar:10} {n}/{total} {elapsed}  {desc}"
+CONTEXT = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+CONTEXT.set_forkserver_preload(["__main__", "autograd.numpy", "matplotlib.figure", "matplotlib.backends.backend_agg"])
 
-
-# One figure, in a process of its own.
 
 def run_figure(name, seed, budget, folder, done):
-    """Draw one figure into the folder, and write its record there: of one that fails, the trace."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)  # the parent hears them
-    settings = {"seed": seed, "budget": budget}
+    """Draw a figure into the folder, and write its record there; of one that fails, the trace. done: how far it is."""
+    record = {"seed": seed, "budget": budget}
     try:
-        record = settings | drawn(name, seed, budget, folder, done)
-        gallery.section(name, record).encode()  # what cannot be shown fails here, in its own figure
+        text = json.dumps({**record, **drawn(name, seed, budget, folder, done)}, allow_nan=False)
+        gallery.section(name, json.loads(text)).encode()  # what cannot be shown fails here, in its own figure
     except BaseException:
-        record = settings | {"error": traceback.format_exc()}
-    (folder / f"{name}.json").write_text(json.dumps(record, allow_nan=False), encoding="utf-8")
+        text = json.dumps({**record, "error": traceback.format_exc()})
+    (folder / f"{name}.json").write_text(text, encoding="utf-8")
 
 
 def drawn(name, seed, budget, folder, done):
@@ -80,105 +68,59 @@ def drawn(name, seed, budget, folder, done):
             done.value = i / len(iterable)
             yield item
 
-    m = module.measure(partial(stream, seed, name), budget, progress)
-    pictures = [f"{name}.png"]
+    m, pictures = module.measure(lambda part="": stream(seed, name, part), budget, progress), [f"{name}.png"]
     save(module.draw(m), folder / pictures[0])
     if hasattr(module, "animate"):
         pictures.append(module.ANIMATION)
         module.animate(m, folder / pictures[1])
-    return {"caption": gallery.caption(name), "pictures": pictures,
-            "claims": [gallery.checked(claim) for claim in module.claims(m)]}
+    claims = [gallery.checked(claim) for claim in module.claims(m)]
+    return {"caption": gallery.caption(name), "pictures": pictures, "claims": claims}
 
 
-# All figures: threads that start processes and wait for them.
-
-class Run:
-    """What the threads share: settings, how far each process is, records and seconds of what is finished."""
-
-    def __init__(self, args):
-        self.settings = args.seed, QUICK if args.quick else 1.0, args.folder
-        self.running, self.records, self.seconds = {}, {}, {}
-        self.context = start_server()
-        self.stop = catch_signals()
-
-    def figure(self, name):
-        """Draw one figure in a new process, unless a signal came."""
-        if self.stop:
-            return
-        begin, self.running[name] = time.monotonic(), self.context.RawValue("d", 0)
-        process = self.context.Process(target=run_figure, args=(name, *self.settings, self.running[name]))
+def start(waiting, running, args):
+    """Start what may run now, a timed figure alone: processes deaf to signals from their first moment."""
+    while waiting and (not running or (len(running) < args.jobs and waiting[0] not in gallery.TIMED)):
+        name, done = waiting.pop(0), CONTEXT.RawValue("d", 0)
+        process = CONTEXT.Process(target=run_figure, args=(name, args.seed, args.budget, args.folder, done))
+        if os.name == "posix":
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+            resource_tracker.ensure_running()  # a helper, whose start lets signals through again
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         process.start()
-        while process.is_alive() and not self.stop:
-            process.join(0.1)
+        if os.name == "posix":
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        running[name] = process, done, time.monotonic()
+
+
+def ended(running, args, bar):
+    """What ended, after a moment: name, record, seconds. The bar shows how far the others are."""
+    bar.set_description_str("  ".join(f"{name} {done.value:.0%}" for name, (_, done, _) in running.items()))
+    connection.wait([process.sentinel for process, _, _ in running.values()], timeout=0.1)
+    for name in [name for name, (process, _, _) in running.items() if not process.is_alive()]:
+        process, _, begin = running.pop(name)
+        record = {"seed": args.seed, "budget": args.budget, "error": f"it died, exit status {process.exitcode}"}
+        with suppress(OSError, ValueError):  # it left none
+            record = json.loads((args.folder / f"{name}.json").read_text(encoding="utf-8"))
+        yield name, record, round(time.monotonic() - begin, 2)
+
+
+def run_figures(names, args, stop):
+    """Records and seconds of the figures that are finished: the longest first, the timed ones last."""
+    from tqdm import tqdm  # not above: figures do not need it
+    waiting = sorted(names, key=lambda name: (name in gallery.TIMED, -gallery.FIGURES[name]))
+    running, records, seconds = {}, {}, {}
+    with tqdm(total=len(names), disable=not sys.stderr.isatty(), leave=False, bar_format=LINE) as bar:
+        while (waiting or running) and not stop:
+            start(waiting, running, args)
+            for name, record, took in ended(running, args, bar):
+                records[name], seconds[name] = record, took
+                bar.clear()
+                say(f"{name:24s} {took:6.1f} s   {gallery.verdict(record)}", sys.stderr)
+                bar.update()
+    for process, _, _ in running.values():
         process.kill()  # of nothing less ends one that is stopped
         process.join()
-        record = self.record(name, process.exitcode)
-        if "pictures" in record or not self.stop:
-            self.seconds[name], self.records[name] = round(time.monotonic() - begin, 2), record
-        del self.running[name]
-
-    def record(self, name, status):
-        """The record that a process left; one that died of itself left none."""
-        seed, budget, folder = self.settings
-        try:
-            return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {"seed": seed, "budget": budget, "error": f"its process died, exit status {status}"}
-
-    def all(self, names, jobs):
-        """The longest first, on so many threads; the timed ones last and alone."""
-        names, shown = sorted(names, key=gallery.FIGURES.get, reverse=True), set()
-        with tqdm(total=len(names), disable=not sys.stderr.isatty(), leave=False, dynamic_ncols=True,
-                  bar_format="{n}/{total} {elapsed} {desc}") as bar:
-            for timed, width in ((False, jobs), (True, 1)):
-                with ThreadPoolExecutor(width) as pool:
-                    waiting = [pool.submit(self.figure, name) for name in names if (name in gallery.TIMED) == timed]
-                    while not all(future.done() for future in waiting):
-                        time.sleep(0.1)
-                        self.show(bar, shown)
-                    self.show(bar, shown)
-                    [future.result() for future in waiting]  # raises what a thread raised
-        return {name: self.records[name] for name in gallery.FIGURES if name in self.records}
-
-    def show(self, bar, shown):
-        """A line on the error stream for each figure that is finished; on a terminal, one for all that run."""
-        for name in self.records.keys() - shown:
-            shown.add(name)
-            with suppress(OSError):  # the terminal is gone
-                bar.clear()
-            say(f"{name:24s} {self.seconds[name]:6.1f} s   {gallery.verdict(self.records[name])}", sys.stderr)
-        bar.n = len(shown)
-        with suppress(OSError):
-            bar.set_description_str("  ".join(f"{name} {100 * done.value:.0f}%"
-                                              for name, done in self.running.copy().items()))
-
-
-def start_server():
-    """The context whose processes are forks of a server that has imported what all need, where the system can."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    from multiprocessing import forkserver
-    forkserver.set_forkserver_preload(["autograd.numpy", "matplotlib.figure", "matplotlib.backends.backend_agg"])
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}  # the server inherits that
-    forkserver.ensure_running()
-    for number, handler in before.items():
-        signal.signal(number, handler)
-    return multiprocessing.get_context("forkserver")
-
-
-def catch_signals():
-    """A list that receives the number of a signal to end; nothing is interrupted but by the third."""
-    stop = []
-
-    def note(number, frame):
-        stop.append(number)
-        if len(stop) > 2:
-            os._exit(128 + stop[0])
-
-    for number in SIGNALS:
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
-            signal.signal(number, note)
-    return stop
+    return {name: records[name] for name in gallery.FIGURES if name in records}, seconds
 
 
 def say(text, stream):
@@ -199,22 +141,17 @@ def report(records):
             say(f"FAIL {name}\n{record['error']}", sys.stdout)
 
 
-# The command line.
-
 def parse(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parser.add_argument("--list", action="store_true", help="print the names of the figures")
-    parser.add_argument("--only", nargs="+", action="extend", metavar="NAME", default=[], help="draw these alone")
-    parser.add_argument("--quick", action="store_true", help="a small budget; claims are not checked")
+    parser.add_argument("--only", nargs="+", action="extend", metavar="NAME", default=[], choices=gallery.FIGURES,
+                        help="draw these figures alone")
+    parser.add_argument("--quick", dest="budget", action="store_const", const=0.01, default=1.0,
+                        help="a small budget, into a new temporary folder; claims are not checked")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="folder to write to (default figures/)")
-    parser.add_argument("--jobs", type=int, default=cores, help="figures drawn at once (default: all cores)")
+    parser.add_argument("--jobs", type=int, default=CORES, help="figures drawn at once (default: all cores)")
     args = parser.parse_args(argv)
-    for name in args.only:
-        if name not in gallery.FIGURES:
-            near = [f"did you mean {other}?" for other in difflib.get_close_matches(name, gallery.FIGURES, 1)]
-            parser.error(f"no figure named {name}; {(near or ['--list shows the names'])[0]}")
     if args.jobs < 1 or args.seed < 0:
         parser.error("--jobs wants at least 1, --seed at least 0")
     if not args.list:
@@ -225,9 +162,9 @@ def parse(argv):
 def open_folders(args, parser):
     """The folder to write to, and in it a new one for what is not finished; refused before any work is lost."""
     try:
-        out = args.out or (Path(tempfile.mkdtemp(prefix="scoremin-quick-")) if args.quick else ROOT / "figures")
+        out = args.out or (Path(tempfile.mkdtemp(prefix="scoremin-quick-")) if args.budget < 1 else ROOT / "figures")
         out = out.resolve()
-        if args.quick and out == ROOT / "figures":
+        if args.budget < 1 and out == ROOT / "figures":
             parser.error("--quick does not write into figures/")
         out.mkdir(parents=True, exist_ok=True)
         page = out / "README.md"
@@ -238,25 +175,28 @@ def open_folders(args, parser):
         return parser.error(f"cannot write into {problem.filename or args.out}: {problem.strerror}")
 
 
-def prepare_streams():
-    """A closed stream becomes one that drops what it gets; what an old encoding cannot print is printed by name."""
-    while (number := os.open(os.devnull, os.O_RDWR)) < 3:
+def prepare():
+    """A closed stream drops what it gets, an old encoding prints by name; signals do no more than fill the list."""
+    while os.open(os.devnull, os.O_RDWR) < 3:
         pass
-    os.close(number)
     for name in ("stdout", "stderr"):
-        stream = getattr(sys, name) or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-        stream.reconfigure(errors="namereplace")
-        setattr(sys, name, stream)
+        setattr(sys, name, getattr(sys, name) or open(os.devnull, "w"))  # noqa: SIM115
+        getattr(sys, name).reconfigure(errors="namereplace")
+    stop = []
+    for number in SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, lambda number, frame: stop.append(number))
+    return stop
 
 
 def main(argv=None):
-    prepare_streams()
-    args = parse(argv)
+    stop, args = prepare(), parse(argv)
     if args.list:
         say("\n".join(gallery.FIGURES), sys.stdout)
         return 0
+    os.chdir(ROOT)  # processes find the figures there, and no module of the user's
     try:
-        return run(args, list(dict.fromkeys(args.only)) or list(gallery.FIGURES))
+        return run(args, list(dict.fromkeys(args.only)) or list(gallery.FIGURES), stop)
     except OSError as problem:
         say(f"run_all.py: cannot write: {problem}", sys.stderr)
         return 1
@@ -264,20 +204,16 @@ def main(argv=None):
         shutil.rmtree(args.folder, ignore_errors=True)
 
 
-def run(args, names):
+def run(args, names, stop):
     """Draw these figures, tell how they are, save; returns the exit status."""
-    begin, everything = time.monotonic(), Run(args)
-    records = everything.all(names, args.jobs)
+    begin, (records, seconds) = time.time(), run_figures(names, args, stop)
     report(records)
-    for name in gallery.save(args.out, args.folder, records, everything.seconds, args.only) if records else ():
+    for name in gallery.save(args.out, args.folder, records, seconds, args.only) if records else ():
         say(f"{name}: only measured times differ, its picture stays; --only {name} replaces it", sys.stderr)
-    took, state = time.monotonic() - begin, gallery.summary(records)
-    say(f"{len(records)} of {len(names)} figures in {took:.0f} s, in {args.out}: {state}", sys.stdout)
-    if everything.stop:
-        name = signal.Signals(everything.stop[0]).name
-        say(f"interrupted by {name}; finished figures are in place", sys.stderr)
-        return 128 + everything.stop[0]
-    return 0 if all(map(gallery.right, records.values())) else 1
+    wrong = gallery.wrong(records) + [f"interrupted by {signal.Signals(number).name}" for number in stop[:1]]
+    state = "; ".join(wrong) or ("claims are not checked at this budget" if args.budget < 1 else "all claims hold")
+    say(f"{len(records)} of {len(names)} figures in {time.time() - begin:.0f} s, in {args.out}: {state}", sys.stdout)
+    return 128 + stop[0] if stop else int(bool(wrong))
 
 
 if __name__ == "__main__":

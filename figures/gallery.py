@@ -5,7 +5,6 @@ import json
 import math
 import os
 import platform
-from numbers import Real
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -27,38 +26,10 @@ def caption(name):
 
 
 def checked(claim):
-    """A claim as results.json holds it; its numbers must be numbers."""
-    numbers = {"value": claim.value, "low": claim.low, "high": claim.high}
-    for what, number in numbers.items():
-        if (what == "value" or number is not None) and not (isinstance(number, Real) and math.isfinite(number)):
-            raise ValueError(f"claim {claim.text!r}: {what} is {number!r}, not a finite number")
-    numbers = {what: None if number is None else float(number) for what, number in numbers.items()}
-    return {"text": claim.text, **numbers, "holds": claim.holds}
-
-
-def verdict(record):
-    """One word on a record: claims are those with bounds, asserted at the full budget only."""
-    if "error" in record:
-        return "FAILED"
-    if record["budget"] < 1:
-        return "drawn, claims not checked"
-    missed = sum(not claim["holds"] for claim in record["claims"])
-    return f"{missed} of {len(record['claims'])} claims MISSED" if missed else "ok"
-
-
-def right(record):
-    """Whether nothing failed and no claim was missed."""
-    return verdict(record) in ("ok", "drawn, claims not checked")
-
-
-def summary(records):
-    """What is wrong with these records, or that nothing is, in one line."""
-    wrong = [f"{name} FAILED" if "error" in record else f"{name} MISSED {claim['text']!r}"
-             for name, record in records.items() for claim in record.get("claims", [None])
-             if claim is None or answer(claim, record["budget"]) == "NO"]
-    if not wrong and any(record["budget"] < 1 for record in records.values()):
-        return "claims are not checked at this budget"
-    return "; ".join(wrong) or ("all claims hold" if records else "none was finished")
+    """A claim as results.json holds it; its value is a number."""
+    if not math.isfinite(claim.value):
+        raise ValueError(f"claim {claim.text!r}: value is {claim.value}")
+    return {**claim._asdict(), "holds": claim.holds}
 
 
 def bounds(claim):
@@ -74,6 +45,26 @@ def answer(claim, budget):
     return "" if bounds(claim) == "measured" or budget < 1 else "yes" if claim["holds"] else "NO"
 
 
+def missed(record):
+    """The texts of the claims that do not hold."""
+    return [claim["text"] for claim in record.get("claims", []) if answer(claim, record["budget"]) == "NO"]
+
+
+def verdict(record):
+    """A word or two on a figure."""
+    if "error" in record:
+        return "FAILED"
+    if record["budget"] < 1:
+        return "drawn, claims not checked"
+    return f"{len(missed(record))} of {len(record['claims'])} claims MISSED" if missed(record) else "ok"
+
+
+def wrong(records):
+    """What failed and what was missed, a text each."""
+    return [text for name, record in records.items()
+            for text in [f"{name} FAILED"] * ("error" in record) + [f"{name} MISSED {t!r}" for t in missed(record)]]
+
+
 def section(name, record):
     """One figure in the gallery."""
     if "error" in record:
@@ -84,10 +75,9 @@ def section(name, record):
               "| claim | value | bound | holds |", "| --- | --- | --- | --- |"]
     lines += [f"| {c['text'].replace('|', '&#124;')} | {c['value']:.4g} | {bounds(c)} | {answer(c, record['budget'])} |"
               for c in record["claims"]]
-    note = "" if right(record) else f" {verdict(record)}."
-    more = HERE / f"{name}.md"  # what a caption has no room for
-    return "\n".join([*lines, "", f"[{name}.py]({name}.py), seed {record['seed']}.{note}", "",
-                      *([more.read_text(encoding="utf-8")] if more.exists() else [])])
+    note, more = f" {verdict(record)}." if missed(record) else "", HERE / f"{name}.md"  # what a caption has no room for
+    lines += ["", f"[{name}.py]({name}.py), seed {record['seed']}.{note}", ""]
+    return "\n".join([*lines, *([more.read_text(encoding="utf-8")] if more.exists() else [])])
 
 
 def gallery(figures):
@@ -99,19 +89,19 @@ def gallery(figures):
 
 
 def earlier(path):
-    """The records of a results.json that can be shown again; none of a file that is not ours."""
+    """The records of a results.json; none of a file that is not ours."""
     try:
         figures = json.loads(path.read_text(encoding="utf-8"))["figures"] if path.is_file() else {}
         figures = {name: figures[name] for name in FIGURES if name in figures}
-        (gallery(figures) + json.dumps(figures, allow_nan=False)).encode()
+        (gallery(figures) + json.dumps(figures, allow_nan=False)).encode()  # what cannot be shown again fails here
         return figures
     except Exception:  # whatever it is, it costs no work
         return {}
 
 
-def stays(name, old, new):
+def stays(old, new):
     """Whether a figure of measured times keeps picture and record: claims hold, only what was measured differs."""
-    if name not in TIMED or old is None or {verdict(old), verdict(new)} != {"ok"}:
+    if old is None or {verdict(old), verdict(new)} != {"ok"}:
         return False
     old, new = ({**record, "claims": [{**c, "value": 0} for c in record["claims"]]} for record in (old, new))
     return old == new
@@ -120,29 +110,25 @@ def stays(name, old, new):
 def save(out, folder, records, seconds, only):
     """Move pictures from the folder into out and their records over those of earlier runs; returns those that stay."""
     figures = earlier(out / "results.json")
-    kept = [name for name, record in records.items()
-            if name not in only and (out / f"{name}.png").exists() and stays(name, figures.get(name), record)]
-    new = {name: record for name, record in records.items() if name not in kept}
-    for picture in [picture for record in new.values() for picture in record.get("pictures", ())]:
+    kept = [name for name in sorted(TIMED & (records.keys() - set(only)))
+            if (out / f"{name}.png").exists() and stays(figures.get(name), records[name])]
+    figures |= {name: record for name, record in records.items() if name not in kept}
+    for picture in [picture for name in records if name not in kept for picture in records[name].get("pictures", ())]:
         os.replace(folder / picture, out / picture)
-    figures = {name: {**figures, **new}[name] for name in FIGURES if name in {**figures, **new}}
+    figures = {name: figures[name] for name in FIGURES if name in figures}
     from importlib.metadata import version  # slow to import
-    versions = {"python": platform.python_version(),
-                **{name: version(name) for name in ("numpy", "autograd", "matplotlib")}}
-    times = {"platform": f"{platform.platform()}, {os.cpu_count()} cores", "seconds": seconds}
-    write(out, folder, "results.json", as_json({"versions": versions, "figures": figures}))
-    write(out, folder, "times.json", as_json(times))
+    versions = {"python": platform.python_version(), **{p: version(p) for p in ("numpy", "autograd", "matplotlib")}}
+    write(out, folder, "results.json", {"versions": versions, "figures": figures})
+    write(out, folder, "times.json", {"platform": f"{platform.platform()}, {os.cpu_count()} cores", "seconds": seconds})
     write(out, folder, "README.md", gallery(figures))
     from figures.book import book  # last, since it reads every source
     write(out, folder, "book.html", book(figures))
     return kept
 
 
-def as_json(data):
-    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def write(out, folder, name, text):
-    """Replace a file of out at once, from the folder: a reader never sees half of it."""
-    (folder / name).write_text(text, encoding="utf-8", newline="\n")
+def write(out, folder, name, content):
+    """Replace a file of out at once, from the folder: a reader never sees half of it. What is no text becomes JSON."""
+    if not isinstance(content, str):
+        content = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    (folder / name).write_text(content, encoding="utf-8", newline="\n")
     os.replace(folder / name, out / name)
