@@ -177,8 +177,6 @@ def open_folders(args, parser):
 
 def prepare():
     """A closed stream drops what it gets, an old encoding prints by name; signals do no more than fill the list."""
-    while os.open(os.devnull, os.O_RDWR) < 3:
-        pass
     for name in ("stdout", "stderr"):
         setattr(sys, name, getattr(sys, name) or open(os.devnull, "w"))  # noqa: SIM115
         getattr(sys, name).reconfigure(errors="namereplace")

@@ -64,6 +64,7 @@ FIGURES = {
     "broken": ("raise KeyError('lost')", CLAIMS), "leaves": ("raise SystemExit(0)", CLAIMS),
     "dies": ("os._exit(3)", CLAIMS), "killed": ("os.kill(os.getpid(), signal.SIGKILL)", CLAIMS),
     "nan": ("pass", "[Claim('no number', float('nan'), None, None)]"), "claimless": ("pass", "None"),
+    "unnamed": ("pass", "[Claim(None, 1.0, None, None)]"),
     "half": ("[time.sleep(0.01) for i in progress(range(2)) for _ in range(6000 * i)"
              " if not os.path.exists(os.environ['NOTES'])]", CLAIMS),
     "signs": ("pass", "[Claim('‖s‖ − 1', 0.5, None, 1)]"),
@@ -280,9 +281,9 @@ def test_missed_claim_exits_1_but_is_drawn(copy, tmp_path):
 
 @POSIX
 def test_figure_that_fails_or_dies_does_not_take_the_others_along(copy, tmp_path):
-    """Exception, SystemExit, exit, SIGKILL, a claim that is NaN or none: each named, the others drawn."""
+    """Exception, SystemExit, exit, SIGKILL, claims that are NaN, none or without text: each named, the others drawn."""
     bad = {"broken": "KeyError: 'lost'", "leaves": "SystemExit", "dies": "exit status 3", "killed": "exit status -9",
-           "nan": "value is nan", "claimless": "TypeError"}
+           "nan": "value is nan", "claimless": "TypeError", "unnamed": "AttributeError"}
     status, printed, said = run(copy, "--jobs", 2, "--only", *bad, "good", "other", "--out", tmp_path)
     assert (status, names(tmp_path)) == (1, files("good", "other"))
     records = results(tmp_path)
