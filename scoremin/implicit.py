@@ -57,6 +57,10 @@ for the field, p g ∘ s → 0 there too, (ISM.3) holds again, and the square ex
 
     (ISM.17) ½ E‖√g ∘ (s − ∇log p)‖² = E[½‖√g ∘ s‖² + ∇·(g ∘ s)] + ½ E‖√g ∘ ∇log p‖²
 
+and where g is one number a point the closed-form trace (ISM.13) serves:
+
+    (ISM.20) ∇·(g s) = g tr ∂s/∂x + sᵀ∇g
+
 For N(.5, 1) cut at 0 the best Gaussian of (ISM.4) has mean 1.009 and precision 2.057, that of g = x has .5 and 1.
 (c) ReLU: φ'' = 0 except at kinks, which no sample hits. A piecewise linear energy has a piecewise
 constant score, so the trace vanishes and the flat density is optimal:
@@ -95,7 +99,7 @@ at the cost of an estimator, too.) Sources: Hyvärinen 2005, theorem 1 and secti
 """
 
 from .checks import checked
-from .derivatives import divergence, half_square, inner, mean
+from .derivatives import divergence, gradient, half_square, inner, mean
 
 
 @checked
@@ -110,5 +114,9 @@ def generalised_loss(score, x, g):
     """E[½‖√g ∘ s‖² + ∇·(g ∘ s)], a scalar, for data with a boundary, where g(x) >= 0, (N,d) or (N,1), vanishes.
 
     g is written with autograd.numpy; g = 1 is implicit_loss. Source: Hyvärinen 2007."""
+    weight = g(x)                                                            # (N,d) or (N,1)
+    if weight.shape[1] == 1:
+        (s, tr), slope = divergence(score, x), gradient(lambda x: g(x)[:, 0], x)  # (N,d) (N,) (N,d)
+        return mean(weight[:, 0] * (tr + half_square(s)) + inner(slope, s))  # ()  (ISM.20)
     gs, tr = divergence(lambda x: g(x) * score(x), x)                        # (N,d) (N,)
     return mean(0.5 * inner(gs, score(x)) + tr)                              # ()  (ISM.17)
