@@ -1,5 +1,7 @@
 """What others write for a loss, a score or a bandwidth, and the same here: one test a row of the README's table."""
 
+from functools import partial
+
 import autograd.numpy as anp
 import numpy as np
 import pytest
@@ -212,9 +214,8 @@ def test_flow_matching_over_uniform_t_is_noise_prediction_over_uniform_sigma(c):
     x, z = exact_noise(c * np.sqrt(D) * np.concatenate([np.eye(D), -np.eye(D)]))  # all second moments are exact
     nodes, weights = np.polynomial.legendre.leggauss(60)
     for slope in (0, 1):
-        def model(x_t, t):
-            t = t[:, None]
-            return ((1 + slope) * t - (1 - t) * c**2) * x_t / ((1 - t)**2 * c**2 + t**2)
+        v = lambda x, t, k=1 + slope: (k * t - (1 - t) * c**2) * x / ((1 - t)**2 * c**2 + t**2)
+        model = lambda x_t, t, v=v: v(x_t, t[:, None])
         score = sm.as_score(model, "velocity", "linear")
         in_t = weights @ [flow_matching(model, x, z, t) for t in (nodes + 1) / 2] / 2
         in_sigma = 0.1 * sum(2 * sigma * sm.ncsn_loss(score, x, z, np.full(len(x), sigma))
@@ -236,10 +237,8 @@ def velocity_errors(law, weight, seed):
     params, _ = sm.fit(loss, sm.init_mlp(rng, [3, 32, 32, 2], np.float32), data, rng=rng, steps=500, batch_size=128,
                        learning_rate=1e-2)
     score = sm.as_score(lambda x_t, t: plain_mlp(params)(np.hstack([x_t, t[:, None]])), "velocity", "linear")
-    x = MIXTURE.sample(rng, 2000)
-    return np.array([sm.relative_error(lambda x: score(x, sigma), MIXTURE.smoothed(sigma).score,
-                                       (x + sigma * rng.standard_normal(x.shape)).astype(np.float32))
-                     for sigma in (0.1, 3.0)])
+    laws = [(sigma, MIXTURE.smoothed(sigma)) for sigma in (0.1, 3.0)]
+    return [sm.relative_error(partial(score, sigma=sigma), q.score, q.sample(rng, 2000)) for sigma, q in laws]
 
 
 def test_uniform_t_starves_small_levels():
