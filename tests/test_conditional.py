@@ -326,7 +326,9 @@ def test_it_samples_the_posterior():
 def test_what_has_no_covariance_is_refused():
     """Without noise: a score whose Jacobian is below −1/σ², and two observations that are one."""
     steep = lambda x, sigma: -3 * x / sigma**2
-    for score, H in ((steep, H_2), (lambda x, sigma: -x / (1 + sigma**2), np.ones((2, 2)))):
+    flat = lambda x, sigma: -x / (1 + sigma**2)
+    twice = [(flat, np.outer([1.0, k], [1.0, 0.7])) for k in (1.0, 1.1, 0.3, 7.0, -0.9, -3.3)]  # rounding may give > 0
+    for score, H in ((steep, H_2), *twice):
         with pytest.raises(FloatingPointError, match="rows of H depend on each other, or the Jacobian of score"):
             posterior_score(score, POINTS, 0.5, H, Y_2, 0.0)
 
