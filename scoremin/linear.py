@@ -48,11 +48,9 @@ overfits as above. Sources: Hyvärinen 2007 (LIN.8); Sriperumbudur et al. 2017 (
 Rahimi & Recht 2007 (Fourier features); Li & Turner 2018 (Stein gradient estimator); Zhou et al. 2020.
 """
 
-from functools import partial
-
 import autograd.numpy as np
 
-from .checks import checked, points, start, untraced
+from .checks import checked, floats, start, untraced
 from .derivatives import along
 
 
@@ -71,4 +69,5 @@ def linear_score(features, x, ridge=0.0):
         raise ValueError(f"features(x), {f.shape}, are linearly dependent on x, or of sizes too far apart; want fewer, "
                          "standardised, or more ridge")
     W = -np.linalg.solve(F, U)                                               # (m,d), Wᵀ  (LIN.2)
-    return checked(lambda x: np.dot(features(x), W), x=partial(points, width=len(W.T)))  # (N,d)
+    wide = lambda name, x, _: floats(name, x, None, ("N", len(W.T)))
+    return checked(lambda x: np.dot(features(x), W), x=wide)                 # (N,d)
