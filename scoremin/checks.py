@@ -23,6 +23,7 @@ from autograd.tracer import getval
 from .backprop import cast, traced
 
 LIMITS = {np.dtype(kind): (np.finfo(kind).tiny.item()**0.5, np.finfo(kind).max.item()**0.5) for kind in "fd"}
+ROUNDING = {dtype: np.finfo(dtype).eps.item() for dtype in LIMITS}
 DOUBLE = np.dtype(np.float64)
 
 
@@ -62,8 +63,8 @@ def real(name, a):
 
 def fits(shape, wanted):
     """Whether a shape is the one wanted, in which a letter stands for any size > 0."""
-    return len(shape) == len(wanted) and all(
-        size == want or (size and isinstance(want, str)) for size, want in zip(shape, wanted))
+    return len(shape) == len(wanted) and 0 not in shape and all(
+        type(want) is str or size == want for size, want in zip(shape, wanted))
 
 
 def in_precision(a, dtype):
@@ -131,7 +132,7 @@ def levels(name, sigma, x):
     """sigma, one number > 0 or (N,) of them, as a column (N, 1) of x's dtype."""
     sigma, (least, most) = floats(name, untraced(name, sigma), x.dtype, (), (len(x),)), LIMITS[x.dtype]
     demand(least < sigma.min() and sigma.max() < most, name, sigma, "finite numbers > 0, also squared")
-    return np.full((len(x), 1), sigma.reshape(-1, 1), x.dtype)
+    return sigma[:, None] if sigma.ndim else np.full((len(x), 1), sigma, x.dtype)
 
 
 def beside_x(gate, name, sigma, x=None):
@@ -139,8 +140,9 @@ def beside_x(gate, name, sigma, x=None):
     sigma, a = gate(name, sigma, x), getval(x)
     if hasattr(x, "dtype"):
         least, size = sigma if type(sigma) is float else sigma.min(), math.sqrt(np.vdot(a, a) / a.size)
-        demand(least >= 4 * np.finfo(a.dtype).eps * size, name, least, f"more, or standardised data: it is lost beside "
-               f"x, of size {size:.3g}, in the rounding of {a.dtype}")
+        if least < 4 * ROUNDING[a.dtype] * size:
+            raise ValueError(f"{name} is {least:.3g}, lost beside x, of size {size:.3g}, in the rounding of {a.dtype}; "
+                             "want more, or standardised data")
     return sigma
 
 
@@ -223,7 +225,7 @@ class Watched:
         which x has passed, with sigma as a column (N,1); a user's function gets (N,)."""
         call, name = getattr(self.f, method), self.name + f".{method}" * (method != "__call__") + "(x)"
         try:
-            if hasattr(call, "bare") and call.__self__.d == x.shape[1] and float not in map(type, more):
+            if hasattr(call, "bare") and call.__self__.d == x.shape[1] and all(map(np.ndim, more)):
                 values = call.bare(call.__self__, x, *more)
             else:
                 column = method == "__call__" and more and np.ndim(more[0])
