@@ -88,6 +88,8 @@ def keep_memory():
     np.empty(2**25 - 2**16, np.uint8)
 
 
+keep_memory()
+
 # Autograd keeps one stack of what it traces for all threads: one at a time may trace.
 TRACING = threading.RLock()
 

@@ -6,32 +6,31 @@ samples are easily drawn: it is the yardstick of the whole package. x is (N, d);
     (MIX.1)  p(x) = ∑_k w_k N(x; μ_k, Σ_k),   w_k > 0,  ∑_k w_k = 1
     (MIX.2)  log N(x; μ, Σ) = −½ (x−μ)ᵀ Σ⁻¹ (x−μ) − ½ log det Σ − (d/2) log 2π
 
-The factor d in the last term is easily forgotten; the density then integrates to (2π)^((d−1)/2).
-For the score, ∇p = ∑_k w_k N_k ∇log N_k; divide by p and name the ratios r_k:
+Without the factor d in the last term the density integrates to (2π)^((d−1)/2). For the score, ∇p = ∑_k w_k N_k ∇log N_k
+is divided by p; the ratios are the responsibilities r_k, with ∑_k r_k = 1:
 
-    (MIX.3)  r_k(x) = w_k N(x; μ_k, Σ_k) / p(x)            responsibilities, ∑_k r_k = 1
+    (MIX.3)  r_k(x) = w_k N(x; μ_k, Σ_k) / p(x)
     (MIX.4)  ∇log p(x) = −∑_k r_k(x) Σ_k⁻¹ (x−μ_k)
 
-A port without automatic differentiation needs the Jacobian too. Write u_k = Σ_k⁻¹(μ_k−x) for the score
-of component k and s = ∑_k r_k u_k. Since ∇r_k = r_k (u_k − s), the product rule gives, in a form that does
-not cancel far out,
+A port without automatic differentiation needs the Jacobian too. With u_k = Σ_k⁻¹(μ_k−x) and s = ∑_k r_k u_k,
+∇r_k = r_k (u_k − s), and the product rule gives, in a form that does not cancel far out,
 
     (MIX.5)  ∂²log p/∂x∂xᵀ = ∑_k r_k (u_k − s)(u_k − s)ᵀ − ∑_k r_k Σ_k⁻¹
 
-Adding independent noise adds covariances, so the noisy data x + σz, z ~ N(0, I), have the density
+Independent noise adds its covariance: x + σz, z ~ N(0, I), which denoising learns from (DSM), has the density
 
     (MIX.6)  q_σ(x) = ∑_k w_k N(x; μ_k, Σ_k + σ²I)
 
-which is what denoising learns (see DSM). Far out every N_k underflows, so sums of exponentials are
-taken after subtracting the largest exponent:
+Far out every N_k underflows, so the largest exponent is taken out of a sum of exponentials. It may be any constant,
+and so counts as one in derivatives:
 
     (MIX.7)  log ∑_k exp c_k = c + log ∑_k exp(c_k − c),   c = max_k c_k
 
-This holds for any c, so c counts as a constant when differentiating. Mixtures and the sums of standardise compute in
-float64 whatever comes in, and give back the precision of x. Data of any scale are standardised before training: with
-x = shift + scale·u, column by column, the density of x is that of u over ∏ scale, and
+Data of any scale are standardised before training. With x = shift + scale·u, column by column, p_x = p_u/∏ scale, and
 
     (MIX.8)  u = (x − shift)/scale,   ∇log p_x(x) = ∇log p_u(u)/scale
+
+Mixtures, and the sums of standardise, compute in float64 whatever comes in, and give back the precision of x.
 """
 
 import autograd.numpy as np
@@ -45,10 +44,7 @@ def squared_distances(a, b):
     return sum((a[:, j:j + 1] - b[:, j])**2 for j in range(a.shape[1]))
 
 
-@notrace_primitive
-def row_max(a):
-    """The largest entry of each row, (N,K) -> (N,1), a constant to autograd."""
-    return np.max(a, axis=-1, keepdims=True)
+row_max = notrace_primitive(lambda a: np.max(a, axis=-1, keepdims=True))     # (N,K) -> (N,1), a constant to autograd
 
 
 def log_sum_exp(a):
@@ -100,8 +96,7 @@ class GaussianMixture:
     @checked
     def smoothed(self, sigma):
         """The mixture of x + σz, another GaussianMixture."""
-        noise = sigma**2 * np.eye(self.d)                                    # (d,d)
-        return GaussianMixture(self.weights, self.means, self.covs + noise)  # (MIX.6)
+        return GaussianMixture(self.weights, self.means, self.covs + sigma**2 * np.eye(self.d))  # (MIX.6)
 
 
 def covariances(covs, K, d):
@@ -121,9 +116,8 @@ def covariances(covs, K, d):
 
 @checked(data=start)
 def standardise(data):
-    """u (n,d) of mean 0 and deviation 1 in each column, shift (d,) and scale (d,): data = shift + scale·u.
-
-    The score of the data is that of u over scale (MIX.8). Raises ValueError where a column is constant."""
+    """u (n,d) of mean 0 and deviation 1 in each column, shift (d,), scale (d,): data = shift + scale·u, and the score
+    of the data is that of u over scale (MIX.8). Raises ValueError where a column is constant."""
     shift, scale = data.mean(axis=0, dtype=float), data.std(axis=0, dtype=float)  # (d,) (d,) sums in float64
     constant = (np.ptp(data, axis=0) == 0) | (scale < np.finfo(data.dtype).tiny**0.5)  # (d,) or its squares underflow
     if constant.any():
@@ -144,8 +138,7 @@ def two_moons(rng, n, noise=0.1):
     """Two interleaved unit half circles about (±½, ±¼), the upper one to the left, plus noise·N(0, I); (n,2)."""
     t = np.pi * rng.random((n, 1))                                           # (n,1)
     side = rng.choice([-1.0, 1.0], size=(n, 1))                              # (n,1)
-    x = side * np.hstack([np.cos(t) - 0.5, np.sin(t) - 0.25])                # (n,2)
-    return x + noise * rng.standard_normal((n, 2))
+    return side * np.hstack([np.cos(t) - 0.5, np.sin(t) - 0.25]) + noise * rng.standard_normal((n, 2))
 
 
 @checked

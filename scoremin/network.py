@@ -49,9 +49,9 @@ must sample the model at every step. The score needs no Z, which is constant in 
 Sources: LeCun et al. 2006 (EBM); Song & Ermon 2020, technique 3 (1/σ); Karras et al. 2022 (scaling, skip).
 """
 
+import math
 from functools import partial
 from itertools import pairwise
-from math import log
 
 import autograd.numpy as np
 from autograd.extend import defjvp, defvjp, primitive
@@ -127,10 +127,10 @@ class MLP:
     @checked
     def divergence(self, x):
         """s (N,d), and tr ∂s/∂x (N,): in closed form for two hidden layers, else by d tangents."""
-        if len(self.params) != 3:
-            return trace(self, x)                                            # (N,d) (N,)  (JVP.2)
-        s, tr = evaluate(lambda params, x: trace(partial(plain, params), x), mlp_trace, self.params, x)  # (ISM.13)
-        return inclined(s, self.slope, x), inclined(tr, self.slope, self.d)  # (N,d) (N,)
+        if len(self.params) == 3:
+            s, tr = evaluate(lambda params, x: trace(partial(plain, params), x), mlp_trace, self.params, x)  # (ISM.13)
+            return inclined(s, self.slope, x), inclined(tr, self.slope, self.d)  # (N,d) (N,)
+        return trace(self, x)                                                # (N,d) (N,)  (JVP.2)
 
 
 class NoiseConditionalMLP:
@@ -159,7 +159,7 @@ class NoiseConditionalMLP:
         tau = (sigma**2 + self.sigma_data**2)**0.5
         size = sigma * tau / self.sigma_data if self.skip else sigma
         (W, b), *rest = self.params                                          # (d+1,k) (k,)
-        *layers, (W, b) = [(W[:-1] / tau, b + log(sigma) * W[-1]), *rest]    # (NET.5)
+        *layers, (W, b) = [(W[:-1] / tau, b + math.log(sigma) * W[-1]), *rest]    # (NET.5)
         score = MLP([*layers, (W / size, b / size)])                         # (NET.5)
         score.slope = -1 / tau**2 if self.skip else 0.0                      # (NET.10)
         return score
