@@ -73,13 +73,14 @@ def distances(a, b):
     """‖a_n − b_m‖, (N,d) (M,d) float64 -> (N,M), each to ten digits and better.
 
     By differences where d is small; else by a² − 2ab + b² about the mean of b, and by differences those pairs in which
-    its rounding, at most 2(d + 4)(a² + b²) ulp, is more than 10⁻¹⁰ of the square."""
+    its rounding, at most (d + 4)(‖a‖ + ‖b‖)² ulp, is more than 10⁻¹⁰ of the square."""
     if a.shape[1] <= 16:
         return np.sqrt(squared_distances(a, b))
     p, q = a - b.mean(axis=0), b - b.mean(axis=0)
-    size = np.sum(p**2, axis=1)[:, None] + np.sum(q**2, axis=1)              # (N,M)
-    R = size - 2 * np.dot(p, q.T)                                            # (N,M)
-    for n, m in zip(*np.nonzero(~(2 * (a.shape[1] + 4) * np.finfo(float).eps * size < 1e-10 * R))):
+    size_p, size_q = np.sqrt(np.einsum("nd,nd->n", p, p))[:, None], np.sqrt(np.einsum("nd,nd->n", q, q))
+    R = size_p**2 - 2 * np.dot(p, q.T) + size_q**2                           # (N,M)
+    error = (a.shape[1] + 4) * np.finfo(float).eps * (size_p + size_q)**2
+    for n, m in zip(*np.nonzero(~(error < 1e-10 * R))):
         R[n, m] = np.sum((a[n] - b[m])**2)
     return np.sqrt(R)
 
