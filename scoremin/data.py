@@ -44,7 +44,7 @@ def squared_distances(a, b):
     return sum((a[:, j:j + 1] - b[:, j])**2 for j in range(a.shape[1]))
 
 
-row_max = notrace_primitive(lambda a: np.max(a, axis=-1, keepdims=True))     # (N,K) -> (N,1), a constant to autograd
+row_max = notrace_primitive(lambda a: np.max(a, axis=-1, keepdims=True))     # (N,1)  (MIX.7), a constant to autograd
 
 
 def log_sum_exp(a):
@@ -78,7 +78,7 @@ class GaussianMixture:
         k = rng.choice(len(self.weights), size=n, p=self.weights)            # (n,)
         x = rng.standard_normal((n, self.d))                                 # (n,d)
         for i, root in enumerate(np.linalg.cholesky(self.covs)):             # one (d,d) at a time
-            x[k == i] = self.means[i] + x[k == i] @ root.T
+            x[k == i] = self.means[i] + x[k == i] @ root.T                   # (n_i,d)  (MIX.1)
         return x
 
     @checked

@@ -92,7 +92,7 @@ def jvp(score, x, v):
 @checked
 def divergence(score, x):
     """s(x) (N,d) and the exact trace of its Jacobian (N,)."""
-    return score.divergence(x) if hasattr(score, "divergence") else trace(score, x)
+    return score.divergence(x) if hasattr(score, "divergence") else trace(score, x)  # (N,d) (N,)  (JVP.2)
 
 
 def trace(score, x):

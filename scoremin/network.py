@@ -31,7 +31,7 @@ there samples keep the spread that they start with. The cure, skip=True, is to a
 
     (NET.8)  s(x, σ) = −x/τ² + σ_data/(στ) f([x/τ, log σ])
     (NET.9)  σ² ℓ = ½ σ_data²/τ² E‖f − t‖²,   t = (x σ/σ_data − z σ_data)/τ
-    (NET.10) at one σ  ∂s/∂x v = −v/τ² + Jv,   tr ∂s/∂x = −d/τ² + tr J,   J by (NET.5) with W_L, b_L over στ/σ_data
+    (NET.10) at one σ:  ∂s/∂x v = −v/τ² + Jv,   tr ∂s/∂x = −d/τ² + tr J,   J of (NET.5) with στ/σ_data for σ in layer L
 
 For data of mean 0 and E‖x‖² = d σ_data², E‖t‖² = d at every σ: t is −z where σ is small, x/σ_data where it is large.
 If their covariance is σ_data² I, E[t x̃ᵀ] = 0: nothing linear is left to learn, and for Gaussian data f = 0 is best.
@@ -60,7 +60,6 @@ from .backprop import evaluate, in_blocks, mlp, mlp_gradient, mlp_jvp, mlp_trace
 from .checks import checked, demand, levels, parameters
 from .derivatives import along, gradient, trace
 
-
 quiet = np.errstate(over="ignore")                                           # e^−y may be infinite: ς is 0 then
 sigmoid = primitive(quiet(lambda y: 1 / (1 + np.exp(-y))))                   # ς  (NET.2)
 silu = primitive(quiet(lambda y: y / (1 + np.exp(-y))))                      # φ  (NET.2)
@@ -83,7 +82,7 @@ def init_mlp(rng, sizes, dtype=np.float64):
     """Parameters for layers of the given sizes, a list of (W (in,out), b (out,)): W ~ N(0, 1/in), b = 0."""
     demand(len(sizes) > 1, "sizes", sizes, "an input and an output size", ValueError)
     return [((rng.standard_normal((n_in, n_out)) / np.sqrt(n_in)).astype(dtype), np.zeros(n_out, dtype))
-            for n_in, n_out in pairwise(sizes)]
+            for n_in, n_out in pairwise(sizes)]                              # (in,out) (out,)  (NET.1)
 
 
 def plain(params, x):
@@ -116,28 +115,27 @@ class MLP:
 
     @checked
     def __call__(self, x):
-        return inclined(network(self.params, x), self.slope, x)              # (N,d)
+        return inclined(network(self.params, x), self.slope, x)              # (N,d)  (NET.1)
 
     @checked
     def jvp(self, x, v):
         """s (N,d), and Jv like v, (N,d) or (M,N,d)."""
         s, Jv = evaluate(lambda params, x, v: along(partial(plain, params), x, v), mlp_jvp, self.params, x, v)
-        return inclined(s, self.slope, x), inclined(Jv, self.slope, v)       # (N,d) like v
+        return inclined(s, self.slope, x), inclined(Jv, self.slope, v)       # (N,d) like v  (NET.10)
 
     @checked
     def divergence(self, x):
         """s (N,d), and tr ∂s/∂x (N,): in closed form for two hidden layers, else by d tangents."""
         if len(self.params) == 3:
             s, tr = evaluate(lambda params, x: trace(partial(plain, params), x), mlp_trace, self.params, x)  # (ISM.13)
-            return inclined(s, self.slope, x), inclined(tr, self.slope, self.d)  # (N,d) (N,)
+            return inclined(s, self.slope, x), inclined(tr, self.slope, self.d)  # (N,d) (N,)  (NET.10)
         return trace(self, x)                                                # (N,d) (N,)  (JVP.2)
 
 
 class NoiseConditionalMLP:
-    """Score function s(x, sigma), (N,d) -> (N,d); sigma one number or (N,). params lead from d + 1 inputs to d outputs.
-
-    The network sees x/√(σ² + σ_data²) and log σ, and −σ s(x, σ) predicts the noise z. With skip it is added to the
-    score of N(0, sigma_data² I) under noise: for data of mean 0 whose d exceeds the width. Raises as MLP does."""
+    """Score function s(x, sigma), (N,d) -> (N,d); sigma one number or (N,). params lead from d + 1 inputs to d outputs;
+    sigma_data: the spread of the data (NET.4). skip adds the score of N(0, sigma_data² I) under noise (NET.8): for data
+    of mean 0 whose d exceeds the width. Raises as MLP does."""
 
     @checked
     def __init__(self, params, sigma_data=1.0, skip=False):
@@ -159,7 +157,7 @@ class NoiseConditionalMLP:
         tau = (sigma**2 + self.sigma_data**2)**0.5
         size = sigma * tau / self.sigma_data if self.skip else sigma
         (W, b), *rest = self.params                                          # (d+1,k) (k,)
-        *layers, (W, b) = [(W[:-1] / tau, b + math.log(sigma) * W[-1]), *rest]    # (NET.5)
+        *layers, (W, b) = [(W[:-1] / tau, b + math.log(sigma) * W[-1]), *rest]  # (NET.5)
         score = MLP([*layers, (W / size, b / size)])                         # (NET.5)
         score.slope = -1 / tau**2 if self.skip else 0.0                      # (NET.10)
         return score
@@ -174,7 +172,7 @@ class EnergyMLP:
 
     @checked
     def __call__(self, x):
-        return network(self.params, x)[:, 0]                                 # (N,)
+        return network(self.params, x)[:, 0]                                 # (N,)  (EBM.1)
 
     @checked
     def gradient(self, x):

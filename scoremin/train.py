@@ -57,7 +57,7 @@ def flat(params):
 
 
 def adam_step(theta, g, m_1, m_2, k, rate):
-    """One step, k = 1, 2, …, in place on flat vectors theta, m_1, m_2 (P,)."""
+    """One step, k = 1, 2, …, in place on vectors theta, m_1, m_2 (P,)."""
     m_1[:] = 0.9 * m_1 + 0.1 * g                                             # (P,)  (FIT.1)
     m_2[:] = 0.999 * m_2 + 0.001 * g**2                                      # (P,)  (FIT.1)
     m_1_hat, m_2_hat = m_1 / (1 - 0.9**k), m_2 / (1 - 0.999**k)              # (P,)  (FIT.2)
