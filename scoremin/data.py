@@ -36,7 +36,7 @@ Mixtures, and the sums of standardise, compute in float64 whatever comes in, and
 import autograd.numpy as np
 from autograd.extend import notrace_primitive
 
-from .checks import checked, doubles, floats, start, untraced
+from .checks import checked, demand, doubles, floats, start, untraced
 
 
 def squared_distances(a, b):
@@ -58,10 +58,10 @@ class GaussianMixture:
     (K,d,d), symmetric and positive definite beyond rounding. Raises ValueError otherwise."""
 
     def __init__(self, weights, means, covs):
-        self.means, weights = doubles("means", means), floats("weights", untraced("weights", weights), np.float64)
+        self.means = doubles("means", means)
         K, self.d = self.means.shape
-        if weights.shape != (K,) or not (weights > 0).all() or abs(weights.sum() - 1) > 1e-6:
-            raise ValueError(f"weights are {weights}; want {K} numbers > 0 that sum to 1, one per mean")
+        weights = floats("weights", untraced("weights", weights), np.float64, (K,))
+        demand(weights.min() > 0 and abs(weights.sum() - 1) < 1e-6, "weights", weights, "numbers > 0 that sum to 1")
         self.weights, self.covs = weights / weights.sum(), covariances(covs, K, self.d)
         self.precisions = np.linalg.inv(self.covs)                           # (K,d,d)
         self.log_scales = (np.log(self.weights) - 0.5 * np.linalg.slogdet(self.covs)[1]
@@ -101,16 +101,13 @@ class GaussianMixture:
 
 def covariances(covs, K, d):
     """covs (K,d,d) as they are, if each is symmetric and positive definite to more than rounding, in its own scale."""
-    covs = floats("covs", untraced("covs", covs), np.float64).copy()
-    if covs.shape != (K, d, d) or not (np.einsum("kii->ki", covs) > np.finfo(float).tiny).all():
-        raise ValueError(f"covs have shape {covs.shape}; want ({K}, {d}, {d}), variances > 0")
-    deviations = np.sqrt(np.einsum("kii->ki", covs))                         # (K,d)
+    covs = floats("covs", untraced("covs", covs), np.float64, (K, d, d)).copy()
+    deviations = np.sqrt(np.abs(np.einsum("kii->ki", covs))) + np.finfo(float).tiny**0.5  # (K,d) > 0
     correlations = covs / (deviations[:, :, None] * deviations[:, None, :])  # (K,d,d)
-    if not np.allclose(correlations, correlations.transpose(0, 2, 1), rtol=0, atol=1e-9):
-        raise ValueError("covs are not symmetric")
+    demand(np.allclose(correlations, correlations.swapaxes(1, 2), rtol=0, atol=1e-9), "covs", covs, "symmetric ones")
     least = np.linalg.eigvalsh(correlations)[:, 0]                           # (K,)
-    if not (least > 4 * d * np.finfo(float).eps).all():
-        raise ValueError(f"covs have correlations with least eigenvalues {least}; want all > 0 beyond rounding")
+    right = (least > 4 * d * np.finfo(float).eps).all()
+    demand(right, "the least eigenvalue of the correlations in covs", least, "all > 0 beyond rounding")
     return covs
 
 

@@ -80,7 +80,7 @@ defjvp(silu, lambda g, ans, y: g * silu_slope(y))
 @checked
 def init_mlp(rng, sizes, dtype=np.float64):
     """Parameters for layers of the given sizes, a list of (W (in,out), b (out,)): W ~ N(0, 1/in), b = 0."""
-    demand(len(sizes) > 1, "sizes", sizes, "an input and an output size", ValueError)
+    demand(len(sizes) > 1, "sizes", sizes, "an input and an output size")
     return [((rng.standard_normal((n_in, n_out)) / np.sqrt(n_in)).astype(dtype), np.zeros(n_out, dtype))
             for n_in, n_out in pairwise(sizes)]                              # (in,out) (out,)  (NET.1)
 
@@ -111,7 +111,7 @@ class MLP:
 
     def __init__(self, params):
         self.params, self.d, outputs = parameters(params)
-        demand(outputs == self.d, "the number of outputs of params", outputs, f"{self.d}, as of inputs", ValueError)
+        demand(outputs == self.d, "the number of outputs of params", outputs, f"{self.d}, as of inputs")
 
     @checked
     def __call__(self, x):
@@ -141,7 +141,7 @@ class NoiseConditionalMLP:
     def __init__(self, params, sigma_data=1.0, skip=False):
         self.params, inputs, self.d = parameters(params)
         self.sigma_data, self.skip = sigma_data, skip
-        demand(inputs == self.d + 1, "the number of inputs of params", inputs, f"{self.d + 1}, d and σ", ValueError)
+        demand(inputs == self.d + 1, "the number of inputs of params", inputs, f"{self.d + 1}, d and σ")
 
     @checked(sigma=levels)
     def __call__(self, x, sigma):                                            # (N,d) (N,1)
@@ -168,7 +168,7 @@ class EnergyMLP:
 
     def __init__(self, params):
         self.params, self.d, outputs = parameters(params)
-        demand(outputs == 1, "the number of outputs of params", outputs, "1, the energy", ValueError)
+        demand(outputs == 1, "the number of outputs of params", outputs, "1, the energy")
 
     @checked
     def __call__(self, x):
