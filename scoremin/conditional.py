@@ -51,7 +51,7 @@ noise it is not that density's noisy score. Let p = N(0, V) and p(x|y) = N(0, v)
 
 The reversed process (SDE.6) ends at a third. Its variance Q obeys dQ/du = 2aQ − 1 in u = σ², where
 a = (1 − w)/(V + u) + w/(v + u). Divide by M = (V + u)^{2−2w} (v + u)^{2w}, for which dM/du = 2aM, to get
-d(Q/M)/du = −1/M. As u → ∞ Q/M → 0; and with ρ = (V + u)/(v + u), dρ = (v − V)/(v + u)² du, 1/M is ρ^{2w−2}/(v + u)²:
+d(Q/M)/du = −1/M. Q/M → 0 as u → ∞; and with ρ = (V + u)/(v + u), dρ/du = (v − V)/(v + u)², 1/M is ρ^{2w−2}/(v + u)²:
 
     (COND.14) Q(0) = M(0) ∫_0^∞ du/M(u) = (V v − V^{2−2w} v^{2w})/((2w − 1)(V − v))
 

@@ -18,9 +18,9 @@ constant that is (ESM.1) with q_σ for p: expand both squares, the cross terms a
     (DSM.5)  E[s(x̃)ᵀ ∇log q_σ(x̃)] = E[s(x̃)ᵀ (−z/σ)]
     (DSM.6)  J_ESM(q_σ) = J_DSM + C,   C = ½ E‖∇log q_σ‖² − d/2σ²
 
-For a linear score s = −A(x̃ − m), and data of mean μ and covariance S (1/n), as in (ISM.8), the first line holds. For n
-data points, each of mass 1/n, in the place of p, (DSM.1) is (ESM.2), which is the second. So on a fixed data set DSM
-and ESM on its KDE, with x̃ drawn from p_h, are one objective (Vincent); with x at the data it is another (ESM.8).
+For a linear score s = −A(x̃ − m), and data of mean μ and covariance S (1/n), as in (ISM.8), (DSM.11) holds. For n data
+points, each of mass 1/n, in the place of p, (DSM.1) is (ESM.2), hence (DSM.7): on a fixed data set DSM and ESM on its
+KDE, with x̃ drawn from p_h, are one objective (Vincent); with x̃ at the data it is another (ESM.8).
 
     (DSM.11) J_DSM is least at A = (S + σ²I)⁻¹, m = μ,   for every S
     (DSM.7)  q_σ = p_h with h = σ
@@ -60,9 +60,8 @@ the KL of p from what (SDE.6) samples.
 
 Other paths, other predictions. DDPM shrinks the data while it adds noise, x_t = √ᾱ x + √(1−ᾱ) z, and trains ẑ_t(x_t) on
 E‖z − ẑ_t(x_t)‖². That is twice (DSM.9) at one level in other variables, (DSM.15), with ẑ_t(x_t) = ẑ(x̃), and q_t the
-density of x_t. In general a network may see x_t = a x + b z in a time t and predict something else. Over a, x_t is x̃
-at σ = b/a, so with D = E[x|x̃] it is x_t = a D + b ẑ, and its mean velocity, here v, dots for d/dt, is the rate of
-that:
+density of x_t. In general a network may see x_t = ax + bz in a time t and predict something else. Over a, x_t is x̃ at
+σ = b/a, so with D = E[x|x̃] it is x_t = aD + bẑ, and its mean velocity, here v, dots for d/dt, is the rate of that:
 
     (DSM.15) x̃ = x_t/√ᾱ,   σ² = (1 − ᾱ)/ᾱ,   ∇log q_t(x_t) = s(x̃)/√ᾱ = −ẑ(x̃)/√(1−ᾱ)
     (DSM.20) a = 1, b = σ (VE);   a = √ᾱ, b = √(1 − ᾱ) (VP);   a = 1 − t, b = t (linear, flow matching);   σ = b/a

@@ -59,9 +59,10 @@ product W_3 W_1, the same for all rows. What is left is one more product a row, 
 
 How good is θ̂, the minimum for n points? Let ℓ(x, θ) be the term of one point in (ISM.4). At θ̂ the mean of its
 gradient is 0. At the truth θ*, if the model has it and no other s as good, that mean is about N(0, K/n) by the central
-limit theorem, and by Taylor about H(θ* − θ̂). So (ISM.18), which for the Gaussian (ISM.15) is maximum likelihood, and
-has no bound for weights of far modes, H → 0 by (ESM.7). For an energy, contrastive divergence compares data x with x'
-after one Langevin step; by (LD.12) for f = ∂E/∂θ, as ∂s/∂θ = −∇f, one small step of it is the same descent:
+limit theorem; by Taylor it is H times the error of θ̂, but for the sign. So (ISM.18), which for the Gaussian (ISM.15)
+is maximum likelihood, and has no bound for weights of far modes, H → 0 by (ESM.7). For an energy, contrastive
+divergence compares data x with x' after one Langevin step; by (LD.12) for f = ∂E/∂θ, as ∂s/∂θ = −∇f, one small step of
+it is the same descent:
 
     (ISM.18) √n (θ̂ − θ*) → N(0, H⁻¹ K H⁻¹),   H = E ∂²ℓ/∂θ∂θᵀ,   K = Cov ∂ℓ/∂θ
     (ISM.19) E[∂E(x)/∂θ] − E[∂E(x')/∂θ] = ½ step ∂J_ISM/∂θ + O(step²)

@@ -37,11 +37,11 @@ The first Φ is all but 1, so γ = 1/(1 − 3/√(2d)): 19.5 at d = 5, 1.04 at d
 
 Two devices take noise out of the gradient and leave its mean. The first puts each point under z and under −z. Split the
 gradient g of a row into its even and its odd part in z, g_e + g_o; z is symmetric, so E g_o = E g_e g_o = 0 (NCSN.8).
-What pulls at random, and only cancels in the mean, is odd. On N(0, c²I), for s = −a x̃ at its best, a = 1/(c² + σ²),
-and g = ∂/∂a ½‖σs + z‖², there is (NCSN.9): so it pays where σ/c is below √2 − 1 or above √2 + 1, where the ratio is 1,
-and costs at most a factor 2 between. The second spreads the levels of a batch of n rows, (NCSN.10) with u_i uniform on
-[0, 1): each part of the range has one level, uniform in it, so log σ is uniform over the whole, and the mean over the
-batch of a smooth function of it has a variance of order 1/n³, not 1/n.
+What pulls at random, and only cancels in the mean, is odd. On N(0, c²I), for s = −ax̃ at its best, a = 1/(c² + σ²), and
+g the derivative in a of ½‖σs + z‖², there is (NCSN.9): so it pays where σ/c is below √2 − 1 or above √2 + 1, where the
+ratio is 1, and costs at most a factor 2 between. The second spreads the levels of a batch of n rows, (NCSN.10) with u_i
+uniform on [0, 1): each part of the range has one level, uniform in it, so log σ is uniform over the whole, and the mean
+over the batch of a smooth function of it has a variance of order 1/n³, not 1/n.
 
     (NCSN.8) Var ½(g(z) + g(−z)) = Var g_e,   where two independent draws have ½ Var g_e + ½ Var g_o
     (NCSN.9) Var g_o/Var g_e = (c² − σ²)²/(4 c²σ²),   Var g_e = 4 d c⁴σ⁴/(c² + σ²)²
