@@ -44,7 +44,8 @@ a step of δ in σ² (SDE.8) multiplies the part of x̃ that H sees by (COND.11)
 Guidance. To follow y more strictly than p(x|y) does, s_w = (1 − w)s + w s_y, w > 1, is put in the place of the score
 s_y of q_σ(x̃|y). Without noise it is the score of p^{1−w}(x) p^w(x|y) ∝ p(x) p(y|x)^w, the tilted density, but with
 noise it is not that density's noisy score. Let p = N(0, V) and p(x|y) = N(0, v), two variances. The tilted one is
-(COND.12). The flow (SDE.14) is d log x/dσ = σ(1 − w)/(V + σ²) + σw/(v + σ²), and ends at another, with U = σ_max²:
+(COND.12). With s = −x/(V + σ²) and s_y = −x/(v + σ²) the flow (SDE.14) is d log x/dσ = σ(1 − w)/(V + σ²) + σw/(v + σ²),
+and ends at another, with U = σ_max²:
 
     (COND.12) 1/((1 − w)/V + w/v)
     (COND.13) x(σ)² ∝ (V + σ²)^{1−w} (v + σ²)^w,   from variance U to V^{1−w} v^w as U → ∞

@@ -18,17 +18,18 @@ constant that is (ESM.1) with q_σ for p: expand both squares, the cross terms a
     (DSM.5)  E[s(x̃)ᵀ ∇log q_σ(x̃)] = E[s(x̃)ᵀ (−z/σ)]
     (DSM.6)  J_ESM(q_σ) = J_DSM + C,   C = ½ E‖∇log q_σ‖² − d/2σ²
 
-For a linear score s = −A(x̃ − m), and data of mean μ and covariance S (1/n), as in (ISM.8), (DSM.11) holds. For n data
-points, each of mass 1/n, in the place of p, (DSM.1) is (ESM.2), hence (DSM.7): on a fixed data set DSM and ESM on its
-KDE, with x̃ drawn from p_h, are one objective (Vincent); with x̃ at the data it is another (ESM.8).
+For a linear score s = −A(x̃ − m), and data of mean μ and covariance S (1/n), as in (ISM.8), the derivative in A is
+A(S + σ²I) − I, hence (DSM.11). For n data points, each of mass 1/n, in the place of p, (DSM.1) is (ESM.2), hence
+(DSM.7): on a fixed data set DSM and ESM on its KDE, with x̃ drawn from p_h, are one objective (Vincent); with x̃ at the
+data it is another (ESM.8).
 
     (DSM.11) J_DSM is least at A = (S + σ²I)⁻¹, m = μ,   for every S
     (DSM.7)  q_σ = p_h with h = σ
 
 Noise and denoiser. Solve x = x̃ − σz for the mean of x given x̃, with (DSM.3) for z, to get Tweedie's formula (DSM.8),
-and read s as a predictor ẑ of the noise. Differentiate (DSM.3) once more: the gradient of the weights p(x|x̃) is
-p(x|x̃) times ∇_x̃ log p(x|x̃) = (x − x̃)/σ² − ∇log q_σ, so the Jacobian of E[x|x̃] is Cov[x|x̃]/σ². By (DSM.8) it is
-also I + σ² ∂²log q_σ, whence (DSM.16).
+and read s as a predictor ẑ of the noise. Then differentiate E[x|x̃] = ∫ x p(x|x̃) dx: the gradient of p(x|x̃) is
+p(x|x̃) times ∇_x̃ log p(x|x̃) = (x − x̃)/σ² − ∇log q_σ = (x − E[x|x̃])/σ², so the Jacobian is Cov[x|x̃]/σ². By (DSM.8)
+it is also I + σ² ∂²log q_σ, whence (DSM.16).
 
     (DSM.8)  E[x | x̃] = x̃ + σ² ∇log q_σ(x̃)
     (DSM.10) ẑ(x̃) = −σ s(x̃)
@@ -47,9 +48,9 @@ with Gaussian probes:
     (DSM.13) ½‖s(x̃)‖² + zᵀ(s(x̃) − s(x))/σ  →  ½‖s‖² + zᵀ ∂s/∂x z,   + d/2σ² for the mean of (DSM.4)
 
 All σ. Scores that agree at every σ mean densities that agree. Let p_σ and q_σ be, here, any two densities p and q under
-noise, so that ∂p_σ/∂σ² = ½Δp_σ, and KL = ∫ p_σ log(p_σ/q_σ). Without the indices, d KL/dσ² is ½∫ Δp log(p/q) − ½∫ (p/q)
-Δq, by parts −½∫ p ∇log pᵀb + ½∫ p ∇log qᵀb with b = ∇log p − ∇log q. That is (DSM.18); (DSM.19) is its integral where
-that converges, as KL → 0 for σ → ∞:
+noise, so that ∂p_σ/∂σ² = ½Δp_σ, and KL = ∫ p_σ log(p_σ/q_σ). Without the indices, and as ∫ Δp dx = 0, d KL/dσ² is ½∫ Δp
+log(p/q) − ½∫ (p/q) Δq. With b = ∇log p − ∇log q, so that ∇(p/q) = (p/q) b, this is by parts −½∫ p ∇log pᵀb + ½∫ p ∇log
+qᵀb, that is (DSM.18); (DSM.19) is its integral where that converges, as KL → 0 for σ → ∞:
 
     (DSM.18) d KL(p_σ‖q_σ)/dσ² = −½ E_{p_σ} ‖∇log p_σ − ∇log q_σ‖²   (de Bruijn)
     (DSM.19) KL(p‖q) = ½ ∫_0^∞ E_{p_σ} ‖b_σ‖² dσ²,   b_σ = ∇log p_σ − ∇log q_σ
@@ -60,8 +61,9 @@ the KL of p from what (SDE.6) samples.
 
 Other paths, other predictions. DDPM shrinks the data while it adds noise, x_t = √ᾱ x + √(1−ᾱ) z, and trains ẑ_t(x_t) on
 E‖z − ẑ_t(x_t)‖². That is twice (DSM.9) at one level in other variables, (DSM.15), with ẑ_t(x_t) = ẑ(x̃), and q_t the
-density of x_t. In general a network may see x_t = ax + bz in a time t and predict something else. Over a, x_t is x̃ at
-σ = b/a, so with D = E[x|x̃] it is x_t = aD + bẑ, and its mean velocity, here v, dots for d/dt, is the rate of that:
+density of x_t. In general a network may see x_t = ax + bz in a time t and predict something else. Divided by a, x_t is
+x̃ at σ = b/a, so with D = E[x|x̃] it is x_t = aD + bẑ, and its mean velocity, here v, dots for d/dt, is the rate of
+that:
 
     (DSM.15) x̃ = x_t/√ᾱ,   σ² = (1 − ᾱ)/ᾱ,   ∇log q_t(x_t) = s(x̃)/√ᾱ = −ẑ(x̃)/√(1−ᾱ)
     (DSM.20) a = 1, b = σ (VE);   a = √ᾱ, b = √(1 − ᾱ) (VP);   a = 1 − t, b = t (linear, flow matching);   σ = b/a
@@ -69,8 +71,8 @@ density of x_t. In general a network may see x_t = ax + bz in a time t and predi
 
 VE in the time σ has v = ẑ; VP in the angle t, a = cos t, b = sin t, has √ᾱ ẑ − √(1 − ᾱ) D, called v-prediction; the
 linear path has ẑ − D. A prediction y of αẑ + βD is solved for ẑ by (DSM.22). On the linear path
-v − (z − x) = (1 + σ)(ẑ − z) and dt = dσ/(1 + σ)²: flow matching with t uniform is noise prediction with σ uniform
-(DSM.23), which starves small σ. Where log σ is uniform, each factor of two has its share.
+v − (z − x) = (1 + σ)(ẑ − z), as D − x = σ(z − ẑ), and dt = dσ/(1 + σ)²: flow matching with t uniform is noise
+prediction with σ uniform (DSM.23), which starves small σ. Where log σ is uniform, each factor of two has its share.
 
     (DSM.22) ẑ = (a y − β x_t)/(α a − β b),   s = −ẑ/σ
     (DSM.23) E‖v − (z − x)‖² = 2 (1 + σ)² σ² J_DSM,   ∫_0^1 E‖v − (z − x)‖² dt = 2 ∫_0^∞ σ² J_DSM dσ   (linear)

@@ -39,12 +39,13 @@ Cost: a network pass for the loss, N·n kernels for the target. Fails: p_h is p 
 blur means more noise, hopeless in high d. And equal scores mean equal densities only where p > 0 is one region. Let
 p = ∑_k w_k p_k and p' = ∑_k w'_k p_k have the same parts with other weights. Where one part alone matters its weight is
 a factor, and ∇log p = ∇log p_k = ∇log p': no loss of this kind sees the weights of far modes. At .8, .2 against .5, .5
-on unit Gaussians at ±(5, 5) the two numbers of (ESM.7) are 1.2·10⁻¹¹ and .193. As the parts separate,
+on unit Gaussians at ±(5, 5) the two numbers of (ESM.7) are 1.2·10⁻¹¹ and .193. As the parts separate, with
+KL(p‖p') = E_p log p/p',
 
-    (ESM.7)  ½ E_p ‖∇log p' − ∇log p‖² → 0,   KL(p, p') → ∑_k w_k log(w_k/w'_k)
+    (ESM.7)  ½ E_p ‖∇log p' − ∇log p‖² → 0,   KL(p‖p') → ∑_k w_k log(w_k/w'_k)
 
-Sources: Hyvärinen 2005, eq. 2; Parzen 1962; Vincent 2011, section 4.1; Fukunaga & Hostetler 1975 (ESM.4); Wenliang &
-Kanagawa 2020 (ESM.7).
+Sources: Hyvärinen 2005, eq. 2; Parzen 1962; Vincent 2011, section 4.1; Fukunaga & Hostetler 1975 (ESM.4);
+Wenliang & Kanagawa 2020 (ESM.7).
 """
 
 import autograd.numpy as np

@@ -21,8 +21,8 @@ q∇log q = ∇q joins the terms. It is 0 at q = p: the data's density is statio
     (LD.14) d/dt KL(q‖p) = −½ E_q‖∇log q − ∇log p‖²
 
 so that the distance falls from any start, at the rate of the explicit loss (ESM.1) of p's score on q; slowly where that
-is small, as it is for mixtures that differ in their weights alone (ESM.7). With other noise (LD.2) becomes ½ ∇·(T
-∇q − q ∇log p), zero at T ∇log q = ∇log p:
+is small, as it is for mixtures that differ in their weights alone (ESM.7). With other noise (LD.2) becomes
+½ ∇·(T ∇q − q ∇log p), zero at T ∇log q = ∇log p:
 
     (LD.5)  with noise √(T·step) z, temperature T, the stationary density tends to ∝ p^{1/T} as step → 0
 
@@ -35,9 +35,9 @@ Squaring (LD.3), the variance V of the chain obeys the first line; its fixed poi
 Plain dynamics crosses between separated modes exponentially slowly, and where there are no data the learned score is
 arbitrary. Annealing starts from wide noise, whose modes are joined, and runs n_steps at each level of σ_1 > … > σ_L on
 the score of q_σ, with a step that shrinks as σ² (LD.8). In root mean square E‖s‖² ≤ d/σ_i² by (DSM.3), hence (LD.9).
-For a point mass the ratio of drift to noise is the same at every level; a step ∝ σ_i from the same last step has ½
-√step/√(σ_i σ_L), too little at wide levels. For data with a density the ratio falls with σ_i: at N(0, 1) it is (LD.13),
-so the last levels hardly move the points, as long as n_steps · 4 ratio² is small against 1:
+For a point mass the ratio of drift to noise is the same at every level; a step ∝ σ_i from the same last step has
+½ √step/√(σ_i σ_L), too little at wide levels. For data with a density the ratio falls with σ_i: at N(0, 1) it is
+(LD.13), so the last levels hardly move the points, as long as n_steps · 4 ratio² is small against 1:
 
     (LD.8)  step_i = step · σ_i²/σ_L²
     (LD.9)  ‖½ step_i s‖ / ‖√step_i z‖ ≈ ½ √step_i ‖s‖/√d ≤ ½ √step/σ_L,   with equality for a point mass

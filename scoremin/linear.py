@@ -14,9 +14,9 @@ Gaussian's, as (ISM.8) says:
 
     (LIN.3)  s(x) = −S⁻¹(x − μ)
 
-Richer features need the ridge. With more features than points there is a ν ≠ 0 with νᵀf = 0 at all of them. For W = −t
-Uᵀν νᵀ the first term of (LIN.1) is 0, and the second is all that is left: the loss falls without end, as it does on
-single points (ISM.9):
+Richer features need the ridge. With more features than points there is a ν ≠ 0 with νᵀf = 0 at all of them. For
+W = −t Uᵀν νᵀ the first term of (LIN.1) is 0, and the second is all that is left: the loss falls without end, as it does
+on single points (ISM.9):
 
     (LIN.4)  J_ISM = −t ‖Uᵀν‖² → −∞ as t → ∞,   unless Uᵀν = 0, as where one feature stands twice
 
@@ -41,8 +41,8 @@ Jacobian of φ, of divergence wᵀΔφ. Again J_ISM is quadratic, ½ wᵀE[∂φ
     (LIN.8)  w = −E[∂φ ∂φᵀ]⁻¹ E[Δφ]
 
 Cost: N m² + m³, once; d directional derivatives of f. Fails: m features are a fixed choice, a small ridge overfits as
-above. Sources: Hyvärinen 2007 (LIN.8); Sriperumbudur et al. 2017 (its kernels); Rahimi & Recht 2007 (LIN.5); Li &
-Turner 2018 (LIN.6); Zhou et al. 2020 (LIN.7).
+above. Sources: Hyvärinen 2007 (LIN.8); Sriperumbudur et al. 2017 (its kernels); Rahimi & Recht 2007 (LIN.5);
+Li & Turner 2018 (LIN.6); Zhou et al. 2020 (LIN.7).
 """
 
 import autograd.numpy as np

@@ -9,7 +9,7 @@ reaching into the next by the same factor γ = σ_i/σ_{i+1}, and one network s_
     (NCSN.2) ℓ(θ; σ) = ½ E ‖s_θ(x + σz, σ) + z/σ‖²
     (NCSN.3) J_NCSN(θ) = 1/L ∑_i λ(σ_i) ℓ(θ; σ_i)
 
-A target of size √d/σ would drown the large levels: with λ = 1 the level .01 weighs as much as 10⁴ of level 1. With
+A target of size √d/σ would drown the large levels: with λ = 1 one level σ = .01 weighs as much as 10⁴ of σ = 1. With
 λ(σ) = σ² the residual is that of noise prediction (DSM.9), of order 1 everywhere (NCSN.4). Take z itself where it is
 known: (x̃ − x)/σ² loses its digits at small σ. The mean over levels is one over a random level per row, sigma (N,),
 uniform over the levels. For a linear score −A(x − m) shared by all, on data of covariance S, level i has the derivative
@@ -19,14 +19,14 @@ E[(−A(x̃ − m) + z/σ_i)(x̃ − m)ᵀ] = I − A(S + σ_i²I) in −A; the 
     (NCSN.5) A = (∑_i λ_i)(∑_i λ_i (S + σ_i²I))⁻¹
 
 Which levels? Two rules (Song & Ermon 2020). Chains of level 1 must reach any point from any other. On any line, points
-at most D apart lie in an interval of length D, so have a variance of at most ¼D², however weighted; by (DSM.16) ∂²log
-q_σ ≤ (¼D²/σ⁴ − 1/σ²)I, which is negative above σ = ½D: log q_σ is concave, and has one mode. The rule (NCSN.6) takes
-twice that.
+at most D apart lie in an interval of length D, so have a variance of at most ¼D², however weighted; by (DSM.16)
+∂²log q_σ ≤ (¼D²/σ⁴ − 1/σ²)I, which is negative above σ = ½D: log q_σ is concave, and has one mode. The rule (NCSN.6)
+takes twice that.
 
 And a chain that comes down from level i must find itself where the score of level i + 1 was trained. ‖z‖² has mean d
-and variance 2d, so ‖z‖ ≈ √d + (‖z‖² − d)/(2√d) has variance ½: noise of level i lies in a shell, ‖σ_i z‖ about N(√d
-σ_i, σ_i²/2). Let half of level i + 1, a share that wastes no levels, lie within 3 deviations of the shell of level i.
-In units of σ_{i+1}/√2 these are 3γ, and the shells are √(2d)(γ − 1) apart: with Φ the normal distribution function,
+and variance 2d, so ‖z‖ ≈ √d + (‖z‖² − d)/(2√d) has variance ½: noise of level i lies in a shell, ‖σ_i z‖ about
+N(√d σ_i, σ_i²/2). Let half of level i + 1, a share that wastes no levels, lie within 3 deviations of the shell of level
+i. In units of σ_{i+1}/√2 these are 3γ, and the shells are √(2d)(γ − 1) apart: with Φ the normal distribution function,
 (NCSN.7) gives γ from d, and with it the number of levels.
 
     (NCSN.6) σ_1 ≈ D = max_ij ‖x_i − x_j‖

@@ -18,10 +18,10 @@ The probe scale matters. A uniformly random unit vector has E vvᵀ = I/d: (SSM.
 1/d of the score; in (SSM.4) both terms shrink alike, so the score is right and the loss 1/d of what it should be.
 
 How noisy is Q = vᵀAv? Only the symmetric part of A counts, H = (A + Aᵀ)/2; let ‖H‖_F² = ∑_ij H_ij². The law of v does
-not change when one v_i changes its sign, so a moment with an odd power of any v_i is 0, and in E Q² = ∑ H_ij H_kl E[v_i
-v_j v_k v_l] only pairs of equal indices survive. With α = E v_i⁴ and β = E v_i²v_j², i ≠ j, that is (SSM.9). (α, β) is
-(3, 1), (1, 1), and 3β = α = 3d/(d+2) for the three probes here: on the sphere rotations give α = 3β, and
-E‖v‖⁴ = dα + d(d−1)β = d² fixes the size. All have E vvᵀ = I:
+not change when one v_i changes its sign, so a moment with an odd power of any v_i is 0, and in E Q² = ∑ H_ij H_kl
+E[v_i v_j v_k v_l] only pairs of equal indices survive. With α = E v_i⁴ and β = E v_i²v_j², i ≠ j, that is (SSM.9). (α,
+β) is (3, 1), (1, 1), and 3β = α = 3d/(d+2) for the three probes here: on the sphere a turn of v_i to (v_i + v_j)/√2
+leaves α = (2α + 6β)/4, so α = 3β, and E‖v‖⁴ = dα + d(d−1)β = d² fixes the size. All have E vvᵀ = I:
 
     (SSM.9)  E Q² = β((tr H)² + 2‖H‖_F²) + (α − 3β) ∑_i H_ii²,   Var Q = E Q² − (tr H)²
     (SSM.6)  Gaussian    v ~ N(0, I)             Var Q = 2‖H‖_F²
