@@ -30,14 +30,12 @@ This is exact where x given x̃ is Gaussian, hence for Gaussian data at every σ
 limits of small σ and of large noise. The second part is 0 for one Gaussian, and is often left out, for it has third
 derivatives of log q. On a mixture it must not be: it tells which mode x̃ may yet become. The C of a learned score errs
 by σ² times the error of ∂D/∂x̃. Where σ is above the data's spread c, S may then be no covariance at all, which is
-refused. There take (c is sigma_data)
+refused. There take (COND.9), a fixed covariance, which needs no tangents (c is sigma_data). Two shortcuts fail.
+S = noise² I (DPS) leaves C out: on N(0, c²), H = 1, it pulls too hard by the factor S/noise², (COND.10). And (COND.1)
+with x̃ for x, Hᵀ(y − Hx̃)/noise², has no σ in it at all: a step of δ in σ² (SDE.8) multiplies the part of x̃ that H
+sees by (COND.11).
 
     (COND.9) C = σ²c²/(σ² + c²) I,   exact for N(0, c²I)
-
-which needs no tangents (fixed covariance). Two shortcuts fail. S = noise² I (DPS) leaves C out: on N(0, c²), H = 1, it
-pulls too hard by the factor S/noise², (COND.10). And (COND.1) with x̃ for x, Hᵀ(y − Hx̃)/noise², has no σ in it at all:
-a step of δ in σ² (SDE.8) multiplies the part of x̃ that H sees by (COND.11).
-
     (COND.10) 1 + σ²c²/((σ² + c²) noise²)
     (COND.11) 1 − δ/noise² − δ/(σ² + c²),   below −1, and growing, where δ ≥ 2 noise²
 
@@ -45,15 +43,13 @@ Guidance. To follow y more strictly than p(x|y) does, s_w = (1 − w)s + w s_y, 
 s_y of q_σ(x̃|y). Without noise it is the score of p^{1−w}(x) p^w(x|y) ∝ p(x) p(y|x)^w, the tilted density, but with
 noise it is not that density's noisy score. Let p = N(0, V) and p(x|y) = N(0, v), two variances. The tilted one is
 (COND.12). With s = −x/(V + σ²) and s_y = −x/(v + σ²) the flow (SDE.14) is d log x/dσ = σ(1 − w)/(V + σ²) + σw/(v + σ²),
-and ends at another, with U = σ_max²:
+and ends at another (COND.13), with U = σ_max². The reversed process (SDE.6) ends at a third. Its variance Q obeys
+dQ/du = 2aQ − 1 in u = σ², where a = (1 − w)/(V + u) + w/(v + u). Divide by M = (V + u)^{2−2w} (v + u)^{2w}, for which
+dM/du = 2aM, to get d(Q/M)/du = −1/M. Q/M → 0 as u → ∞; and with ρ = (V + u)/(v + u), dρ/du = (v − V)/(v + u)², 1/M is
+ρ^{2w−2}/(v + u)²:
 
     (COND.12) 1/((1 − w)/V + w/v)
     (COND.13) x(σ)² ∝ (V + σ²)^{1−w} (v + σ²)^w,   from variance U to V^{1−w} v^w as U → ∞
-
-The reversed process (SDE.6) ends at a third. Its variance Q obeys dQ/du = 2aQ − 1 in u = σ², where
-a = (1 − w)/(V + u) + w/(v + u). Divide by M = (V + u)^{2−2w} (v + u)^{2w}, for which dM/du = 2aM, to get
-d(Q/M)/du = −1/M. Q/M → 0 as u → ∞; and with ρ = (V + u)/(v + u), dρ/du = (v − V)/(v + u)², 1/M is ρ^{2w−2}/(v + u)²:
-
     (COND.14) Q(0) = M(0) ∫_0^∞ du/M(u) = (V v − V^{2−2w} v^{2w})/((2w − 1)(V − v))
 
 For V = 2, v = 1, w = 4 the three are .400, .125 and .283: only Langevin dynamics at small noise finds the tilted
@@ -75,7 +71,6 @@ from .derivatives import gradient, half_square, jvp
 @checked(score=function)
 def given(score, y):
     """The score function of x (N,d), or of x and sigma, that has y beside x: the first d columns of score([x, y]).
-
     y (m,) holds for all x, (N,m) one a row. score takes d + m columns."""
     def conditional(x, *sigma):
         beside = np.broadcast_to(observed("y", y, x), (len(x), y.shape[-1]))  # (N,m)
@@ -101,7 +96,6 @@ def _log_likelihood(at, x, sigma, H, y, noise, sigma_data):
 @sampling(sigma_data=maybe)
 def posterior_score(score, x, sigma, H, y, noise, sigma_data=None):
     """∇log q_σ(x|y) (N,d) for y = Hx + noise·N(0, I) seen of the clean x, as if x given x̃ were Gaussian.
-
     score(x, sigma), of autograd's operations or with .at(sigma); sigma one number; H (m,d); y (m,), or (N,m) one a
     row; noise a standard deviation: divide rows of H and y where it differs. With sigma_data, the data's spread, the
     covariance of x given x̃ is fixed (COND.9); without, it is the score's own, and FloatingPointError is raised where

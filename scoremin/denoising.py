@@ -50,14 +50,11 @@ with Gaussian probes:
 All σ. Scores that agree at every σ mean densities that agree. Let p_σ and q_σ be, here, any two densities p and q under
 noise, so that ∂p_σ/∂σ² = ½Δp_σ, and KL = ∫ p_σ log(p_σ/q_σ). Without the indices, and as ∫ Δp dx = 0, d KL/dσ² is ½∫ Δp
 log(p/q) − ½∫ (p/q) Δq. With b = ∇log p − ∇log q, so that ∇(p/q) = (p/q) b, this is by parts −½∫ p ∇log pᵀb + ½∫ p ∇log
-qᵀb, that is (DSM.18); (DSM.19) is its integral where that converges, as KL → 0 for σ → ∞:
+qᵀb, that is (DSM.18); (DSM.19) is its integral where that converges, as KL → 0 for σ → ∞. Since dσ² = 2σ² d log σ,
+noise prediction with log σ uniform (NCSN.4) has just these weights, up to a constant ("likelihood weighting"):
 
     (DSM.18) d KL(p_σ‖q_σ)/dσ² = −½ E_{p_σ} ‖∇log p_σ − ∇log q_σ‖²   (de Bruijn)
     (DSM.19) KL(p‖q) = ½ ∫_0^∞ E_{p_σ} ‖b_σ‖² dσ²,   b_σ = ∇log p_σ − ∇log q_σ
-
-Since dσ² = 2σ² d log σ, noise prediction with log σ uniform (NCSN.4) has just these weights, up to a constant:
-"likelihood weighting". Where a learned s is the score of no density, its loss so weighted and the KL of the start bound
-the KL of p from what (SDE.6) samples.
 
 Other paths, other predictions. DDPM shrinks the data while it adds noise, x_t = √ᾱ x + √(1−ᾱ) z, and trains ẑ_t(x_t) on
 E‖z − ẑ_t(x_t)‖². That is twice (DSM.9) at one level in other variables, (DSM.15), with ẑ_t(x_t) = ẑ(x̃), and q_t the
@@ -96,7 +93,6 @@ def denoising_loss(score, x, z, sigma):
 @checked
 def denoising_vr_loss(score, x, z, sigma):
     """A loss of the mean of denoising_loss and, by the control variate of (DSM.13), of low variance at small sigma.
-
     z (N,d) standard normal, sigma one number > 0. Two passes of the score."""
     s, clean = score(x + sigma * z), score(x)                                # (N,d) (N,d)
     return mean(half_square(s) + inner(z, s - clean) / sigma) + x.shape[1] / (2 * sigma**2)  # ()  (DSM.13)
@@ -122,7 +118,6 @@ def path_at(path, sigma):
 @checked
 def as_score(model, predicts, path="ve"):
     """The score function s(x, sigma) of a model(x_t, t) that was trained for another prediction, on another path.
-
     predicts: "noise" ẑ, "denoiser" D, "score" ∇log q_t(x_t), or "velocity" (DSM.21). path: "ve", x_t = x + σz, t = σ;
     "vp", x_t = √ᾱ x + √(1 − ᾱ) z, t = ᾱ, whose velocity is v-prediction; "linear", x_t = (1 − t) x + t z. A model
     whose data are at t = 1 is lambda x, t: -model(x, 1 - t). t comes as an array (N,)."""

@@ -83,7 +83,6 @@ def _kernels(x, data, h, leave_one_out):
 @checked
 def kde_log_density(x, data, h, leave_one_out=False):
     """log p_h(x), (N,d) -> (N,), for data (n,d) and bandwidth h > 0; memory does not grow with N.
-
     leave_one_out: x is data itself, and each row skips its own kernel."""
     n, d = len(data) - leave_one_out, data.shape[1]
     log_norm = float(np.log(n) + 0.5 * d * np.log(2 * np.pi * h**2))

@@ -22,13 +22,11 @@ q∇log q = ∇q joins the terms. It is 0 at q = p: the data's density is statio
 
 so that the distance falls from any start, at the rate of the explicit loss (ESM.1) of p's score on q; slowly where that
 is small, as it is for mixtures that differ in their weights alone (ESM.7). With other noise (LD.2) becomes
-½ ∇·(T ∇q − q ∇log p), zero at T ∇log q = ∇log p:
+½ ∇·(T ∇q − q ∇log p), zero at T ∇log q = ∇log p: hence (LD.5), if that is integrable; T = 0 climbs. The steps have a
+bias, exactly known for a Gaussian of precision a, s(x) = −ax. Squaring (LD.3), the variance V of the chain obeys
+(LD.6); its fixed point is (LD.7):
 
     (LD.5)  with noise √(T·step) z, temperature T, the stationary density tends to ∝ p^{1/T} as step → 0
-
-if that is integrable; T = 0 climbs. The steps have a bias, exactly known for a Gaussian of precision a, s(x) = −ax.
-Squaring (LD.3), the variance V of the chain obeys the first line; its fixed point is the second:
-
     (LD.6)  V ← (1 − step·a/2)² V + step
     (LD.7)  V = 1/(a(1 − step·a/4)),   reached if and only if step·a < 4, otherwise V diverges
 
@@ -60,7 +58,6 @@ from .checks import at, moved, sampling
 @sampling
 def langevin(score, x, step, n_steps, rng, temperature=1.0, callback=None):
     """n_steps of Langevin dynamics from x (N,d), N chains at once; returns the last positions.
-
     step is in the convention (LD.3). callback(i, x) is called after step i = 0, 1, … with a copy.
     Raises FloatingPointError when the chain diverges or the score is not finite, with the step."""
     noise = (temperature * step)**0.5
@@ -75,7 +72,6 @@ def langevin(score, x, step, n_steps, rng, temperature=1.0, callback=None):
 @sampling
 def annealed_langevin(score, x, sigmas, step, n_steps, rng, denoise=False, callback=None):
     """Langevin dynamics on score(x, sigma) at each of sigmas (L,), descending, n_steps at each.
-
     step is that of the last level (LD.8). denoise ends with one noiseless step to E[x|x̃] (LD.11).
     callback(i, x) counts through all L·n_steps steps. Raises as langevin does, with the level."""
     for i, sigma in enumerate(sigmas):

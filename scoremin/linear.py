@@ -54,7 +54,6 @@ from .derivatives import along
 @checked(x=start)
 def linear_score(features, x, ridge=0.0):
     """The score function s(x) = W f(x) that minimises J_ISM + ½ ridge ‖W‖² on the points x (N,d).
-
     features(x), (N,d) -> (N,m), treats rows independently and is written with autograd.numpy. Raises ValueError
     where ridge is 0 and the features are linearly dependent on x: no minimum, or no single one (LIN.4)."""
     units = [np.broadcast_to(unit, x.shape) for unit in np.eye(x.shape[1], dtype=x.dtype)]

@@ -19,22 +19,19 @@ The probe scale matters. A uniformly random unit vector has E vvᵀ = I/d: (SSM.
 
 How noisy is Q = vᵀAv? Only the symmetric part of A counts, H = (A + Aᵀ)/2; let ‖H‖_F² = ∑_ij H_ij². The law of v does
 not change when one v_i changes its sign, so a moment with an odd power of any v_i is 0, and in E Q² = ∑ H_ij H_kl
-E[v_i v_j v_k v_l] only pairs of equal indices survive. With α = E v_i⁴ and β = E v_i²v_j², i ≠ j, that is (SSM.9). (α,
-β) is (3, 1), (1, 1), and 3β = α = 3d/(d+2) for the three probes here: on the sphere a turn of v_i to (v_i + v_j)/√2
-leaves α = (2α + 6β)/4, so α = 3β, and E‖v‖⁴ = dα + d(d−1)β = d² fixes the size. All have E vvᵀ = I:
+E[v_i v_j v_k v_l] only pairs of equal indices survive. With α = E v_i⁴ and β = E v_i²v_j², i ≠ j, that is (SSM.9).
+(α, β) is (3, 1), (1, 1), and 3β = α = 3d/(d+2) for the three probes here: on the sphere a turn of v_i to (v_i + v_j)/√2
+leaves α = (2α + 6β)/4, so α = 3β, and E‖v‖⁴ = dα + d(d−1)β = d² fixes the size. All have E vvᵀ = I. At one x, SSM-VR
+has this variance with A = ∂s/∂x, and SSM with that of (SSM.10); the mean of M independent probes divides it by M:
 
     (SSM.9)  E Q² = β((tr H)² + 2‖H‖_F²) + (α − 3β) ∑_i H_ii²,   Var Q = E Q² − (tr H)²
     (SSM.6)  Gaussian    v ~ N(0, I)             Var Q = 2‖H‖_F²
     (SSM.7)  Rademacher  v_i = ±1                Var Q = 2(‖H‖_F² − ∑_i H_ii²)
     (SSM.8)  sphere      v uniform on ‖v‖ = √d   Var Q = 2d/(d+2) (‖H‖_F² − (tr H)²/d)
-
-At one x the variance of SSM-VR is this with A = ∂s/∂x; SSM is itself one quadratic form,
-
     (SSM.10) ½(vᵀs)² + vᵀ ∂s/∂x v = vᵀ(∂s/∂x + ½ssᵀ)v
 
-and the mean of M independent probes divides the variance by M. Rademacher probes are exact for d = 1. Gaussian probes
-are never quieter, and as noisy as signs where the diagonal of H is 0. For d > 1 neither signs nor the sphere wins
-always.
+Rademacher probes are exact for d = 1. Gaussian probes are never quieter, and as noisy as signs where the diagonal of H
+is 0. For d > 1 neither signs nor the sphere wins always.
 
 With no derivative at all: expand s(x ± rv) in the radius r. Odd powers cancel in the sum, even ones in the difference,
 and what is left is of order r². Rounding of relative size κ in s is divided by r, while the bias grows as r² (SSM.13):
@@ -87,7 +84,6 @@ def sliced_vr_loss(score, x, v):
 @checked(v=rows)
 def finite_difference_loss(score, x, v, radius):
     """E[½‖(s₊ + s₋)/2‖² + vᵀ(s₊ − s₋)/(2 radius)], a scalar: sliced_vr_loss with no derivative of the score.
-
     v (N,d) from probes; radius > 0 in the units of x. The error is of order radius²; in float32 take .005
     for x of size 1."""
     ahead, behind = score(x + radius * v), score(x - radius * v)             # (N,d) (N,d)
