@@ -18,7 +18,7 @@ constant that is (ESM.1) with q_σ for p: expand both squares, the cross terms a
     (DSM.5)  E[s(x̃)ᵀ ∇log q_σ(x̃)] = E[s(x̃)ᵀ (−z/σ)]
     (DSM.6)  J_ESM(q_σ) = J_DSM + C,   C = ½ E‖∇log q_σ‖² − d/2σ²
 
-For a linear score s = −A(x̃ − m), and data of mean μ and covariance S (1/n), as in (ISM.8), the derivative in A is
+For a linear score s = −A(x̃ − m), and data of mean μ and covariance S (with 1/n), as in (ISM.8), the derivative in A is
 A(S + σ²I) − I, hence (DSM.11). For n data points, each of mass 1/n, in the place of p, (DSM.1) is (ESM.2), hence
 (DSM.7): on a fixed data set DSM and ESM on its KDE, with x̃ drawn from p_h, are one objective (Vincent); with x̃ at the
 data it is another (ESM.8).

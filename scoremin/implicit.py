@@ -17,10 +17,10 @@ Integration by parts moves the derivative to s. Along each line parallel to axis
 
 C does not depend on θ, so both losses have the same gradient; and J_ESM ≥ 0 is 0 at s = ∇log p. By hand, in one
 dimension, s = −a(x − m) has J_ISM = ½a²E(x − m)² − a, whose derivatives in m and a are 0 at (ISM.15). In more
-dimensions, on data of mean μ and covariance S (1/n, not 1/(n−1)), a linear score s(x) = −A(x − m) has the derivative
-AS − I in A, at m = μ:
+dimensions, on data of mean μ and covariance S (with 1/n, not 1/(n−1)), a linear score s(x) = −A(x − m) has the
+derivative AS − I in A, at m = μ:
 
-    (ISM.15) m = E x and a = 1/Var x (1/n): the score of the Gaussian with the data's mean and variance
+    (ISM.15) m = E x and a = 1/Var x: the score of the Gaussian with the data's mean and variance (with 1/n)
     (ISM.8)  J_ISM = ½ tr(A S Aᵀ) + ½‖A(μ − m)‖² − tr A,   least at A = S⁻¹, m = μ, if S⁻¹ exists
     (ISM.14) if Se = 0 for a unit vector e, then A = c eeᵀ, m = μ has J_ISM = −c, unbounded below
 

@@ -8,8 +8,8 @@ times the sum of all W_ik²; the derivative in W is then W F + ridge W + Uᵀ, z
     (LIN.1)  J_ISM = ½ tr(W F Wᵀ) + tr(W U),   F = E[f fᵀ] (m,m),   U = E[∂f/∂x] (m,d)
     (LIN.2)  W = −Uᵀ (F + ridge I)⁻¹,   with no ridge, if F⁻¹ exists, J_ISM = −½ tr(Uᵀ F⁻¹ U)
 
-Take f = (1, x) and data of mean μ, covariance S (1/n). F = [[1, μᵀ], [μ, S + μμᵀ]], and U is 0 above I. W = [b, A] must
-solve b + Aμ = 0 and bμᵀ + A(S + μμᵀ) = −I; put the first in the second, AS = −I. The best linear score is the
+Take f = (1, x) and data of mean μ, covariance S (with 1/n). F = [[1, μᵀ], [μ, S + μμᵀ]], and U is 0 above I. W = [b, A]
+must solve b + Aμ = 0 and bμᵀ + A(S + μμᵀ) = −I; put the first in the second, AS = −I. The best linear score is the
 Gaussian's, as (ISM.8) says:
 
     (LIN.3)  s(x) = −S⁻¹(x − μ)

@@ -38,9 +38,10 @@ above ‖μ‖ and c d^{1/4}, or start at N(μ, S + σ_max² I), S the data's co
     (SDE.9)  x(σ') | x, x_0 ~ N(x + (δ/σ²)(x_0 − x), δ σ'²/σ² I)
     (SDE.10) x ← x + δ s(x, σ) + √δ (σ'/σ) z
 
-A step of Langevin dynamics (LD.3) at σ', where q_σ' is stationary, corrects either; alone it is annealed Langevin. On
-N(0, c²I), s = −x/(c² + σ²), the variance V of a coordinate is known after every step. In small steps of (SDE.27) with a
-score wrong by a factor 1 + ε, dV/da = k V/a − η² in a = c² + σ², from V = u at the start to (SDE.29) at σ = 0:
+A step of Langevin dynamics (LD.3) at σ', where q_σ' is stationary, corrects either; alone it is annealed Langevin
+(figures/continuous_noise.py draws with all). On N(0, c²I), s = −x/(c² + σ²), the variance V of a coordinate is known
+after every step. In small steps of (SDE.27) with a score wrong by a factor 1 + ε, dV/da = k V/a − η² in a = c² + σ²,
+from V = u at the start to (SDE.29) at σ = 0:
 
     (SDE.11) V ← (1 − δ/(c² + σ²))² V + δ,   in the ancestral step + δ σ'²/σ²
     (SDE.12) c = 0, a geometric grid:  V → σ_min² σ²/σ'² by (SDE.8),   V = σ_min² by (SDE.10)
