@@ -1,8 +1,8 @@
 """scoremin: score matching, complete and small, in NumPy and autograd.
 
-The score of a density p is the gradient of its logarithm, ∇log p(x): at each point an arrow towards where the density
-rises fastest. A constant factor of p does not change it, so a model of it needs no normalising constant; it can be
-learned from samples in several ways, and is enough to draw new ones.
+The score of a density p is the gradient of its logarithm, ∇log p(x). A constant factor of p does not change it, so a
+model of it needs no normalising constant; it can be learned from samples in several ways, and is enough to draw new
+ones.
 
 A *score function* is any function score(x) that takes points (N, d) and returns arrows s (N, d); a *noise-conditional*
 one is score(x, sigma), sigma a number or (N,). Objectives, samplers and metrics take any score function: a network, a
