@@ -231,9 +231,10 @@ def test_same_sources_give_the_same_bytes(text, python):
 # What stands beside the chapters.
 
 
-def test_exercises_have_right_answers():
+def test_exercises_have_right_answers(monkeypatch):
     """Every line of an interpreter in exercises.md gives what it says; each chapter has three."""
     path, names = ROOT / "figures" / "exercises.md", {}
+    monkeypatch.chdir(ROOT)  # where the book tells its reader to start
     exec("import autograd.numpy as np\nfrom scoremin import *", names)  # what the book tells its reader to type
     found = doctest.testfile(str(path), module_relative=False, globs=names)
     assert found.failed == 0 and found.attempted > 39
