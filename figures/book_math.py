@@ -14,21 +14,22 @@ from itertools import pairwise
 from unicodedata import normalize
 
 words = str.split
-FUNCTIONS = {*words("log exp det tr min max cos sin tanh asinh Var Cov KL ED")}
-NAMES = {*words("step ridge prior shift scale target noise ratio const")}
+FUNCTIONS = {*words("log exp det tr min max median cos sin tanh asinh Var Cov KL ED")}
+NAMES = {*words("step steps ridge prior shift scale target noise ratio const")}
 SHORT_WORDS = {*words("of in to at is if so by on or as be no it up an we us do eq vs de et al VE VP FD")}
-TWO_LETTERS = {*words("Jv dx dt dw df")}  # mathematics wherever they stand
+TWO_LETTERS = {*words("Jv dx dt du dw")}  # mathematics wherever they stand
 AFTER_A_LETTER = {*words("and or is are has have of with by at to from in for on as the")}  # "a and b", not "a sum"
 RELATIONS, SIGNS = {*words("= =: < > ≤ ≥ ≈ ∼ → ← ∝ ≠ ≪ ≫ ∈ ≡ ⇒")}, set("+−±")
 OPERATORS = RELATIONS | SIGNS | set("∘·×")
-OPEN, CLOSE, BARS, PUNCTUATION, TEXT = *map(set, ("([{", ")]}", "‖|", ",;:.", '"?!%–—-&’“”*`^_')),
+OPEN, CLOSE, BARS = set("([{"), set(")]}"), set("‖|")
+PUNCTUATION, TEXT = set(",;:."), set('"?!%–—-&’“”`^_')
 FRACTIONS = "½⅓¼⅛"
 ACCENTS = {"\u0303": "˜", "\u0302": "ˆ", "\u0304": "¯", "\u0307": "˙", "\u0308": "¨"}
 LANGUAGE, SCRIPTS = ("word", "opaque", "text"), ("sub", "sup", "mark")
 RUN = rf"(?:[A-Za-z0-9{FRACTIONS}∞\u0370-\u03ff][\u0300-\u036f]*)+(?:-[A-Z]+)*"
 GROUP = r"\{[^{}]*\}|\((?:[^()]|\([^()]*\))*\)"
 TOKEN = rf"""(?P<text>->|\d-D\b|'s\b)|_(?P<sub>{GROUP}|[+−±]|{RUN}'*)|\^(?P<sup>{GROUP}|[−-]?{RUN})
-    |(?P<low>[₀-₉₊₋]+)|(?P<high>[⁰¹²³⁴-⁹⁺⁻ᵏⁿ]+)|(?P<mark>'+|ᵀ)|(?P<number>\d*\.?\d+|[{FRACTIONS}])
+    |(?P<low>[₀-₉₊₋]+)|(?P<high>[⁰¹²³⁴-⁹⁺⁻ᵏⁿ]+)|(?P<mark>'+|ᵀ|(?<=θ)\*)|(?P<number>\d*\.?\d+|[{FRACTIONS}])
     |(?P<word>[A-Za-z]-[a-z]{{2,}}|[A-Za-z]{{3,}}\d+|[A-Za-zÀ-ÿ]{{2,}}(?![\u0300-\u036f])(?:['’-][A-Za-zÀ-ÿ]+)*)
     |(?P<letter>[^\W\d_][\u0300-\u036f]*|[∇∂…∞∑∫√\#]|\|(?=_))|(?P<slash>/)|(?P<op>=:|[^\s\w]|_)"""
 Token = namedtuple("Token", "kind text space source")  # space: whether one stands before it
@@ -171,7 +172,7 @@ def factor(line):
         node = Node("bracket", token, [row(line), line.popleft().text])
     while line and line[0].kind in SCRIPTS:
         (low if line[0].kind == "sub" else high).extend(script(line.popleft()))
-    under, over = ("under", "over") if token.text in ("∑", "max", "min") else ("sub", "sup")
+    under, over = ("under", "over") if token.text in ("∑", "max", "min", "median") else ("sub", "sup")
     kind = f"m{under * bool(low)}{over * bool(high)}"
     return Node(kind, token, [part for part in ([node], low, high) if part]) if low or high else node
 
@@ -227,7 +228,7 @@ def leaf(token):
         return f"<mn>{text}</mn>"
     if kind == "word":
         return f"<mi>{html.escape(text)}</mi>"
-    if text[0] in "∑∫|#'":
+    if text[0] in "∑∫|'*":
         return f"<mo>{text.replace(chr(39), '′')}</mo>"
     upright = ' mathvariant="normal"' if text in "∇∞ᵀ" or "Α" <= text <= "Ω" else ""
     letters = "".join(accented(f"<mi{upright}>{letter[0]}</mi>", letter[1:])
