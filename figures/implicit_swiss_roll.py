@@ -79,9 +79,9 @@ def draw(m):
 
 def claims(m):
     """Many times worse: an order of magnitude. An energy distance of mean 1 tends to a quadratic form of Gaussians,
-    above 10.83, the quantile .999 of a squared normal, with probability at most .001 (Székely & Rizzo 2013). Stein: five
-    standard errors; all six are within a fifth of one with probability 2·10⁻⁵. At most a tenth of the mean square is
-    missed, and more where the chains start; one number known from n points costs 1/n."""
+    above 10.83, the quantile .999 of a squared normal, with probability at most .001 (Székely & Rizzo 2013). Stein:
+    five standard errors; all six are within a fifth of one with probability 2·10⁻⁵. At most a tenth of the mean square
+    is missed, and more where the chains start; one number known from n points costs 1/n."""
     return [
         c.claim("energy distance, Langevin to real, over real to real", m.far, 10),
         c.claim("the same of chains started on data", m.near, 0.1, 10.83),
