@@ -313,7 +313,7 @@ def test_a_score_of_x_alone_is_told_that_sigma_comes_too(name):
     """And a class is told from its objects."""
     with pytest.raises(TypeError, match=r"score is .*; want a function called as score\(x, sigma\)"):
         call(name, score=MLP(NETWORK))
-    with pytest.raises(TypeError, match=r"score is .*MLP.*; want one of its objects, not the class"):
+    with pytest.raises(TypeError, match=r"score is .*MLP.*; want a function; of a class, one of its objects"):
         call(name, score=NoiseConditionalMLP)
     with pytest.raises(TypeError, match=r"score is .*; want a function called as score\(x\)"):
         sm.implicit_loss(NoiseConditionalMLP(CONDITIONAL), X)
@@ -398,7 +398,7 @@ def test_an_overflow_inside_a_score_is_not_blamed_on_the_step():
 
 def test_levels_that_end_in_zero_have_a_remedy():
     """As other code writes them: the last step is Tweedie's."""
-    with pytest.raises(ValueError, match=r"sigmas end in 0; .* leave the 0 out, and end with tweedie"):
+    with pytest.raises(ValueError, match=r"sigmas is .*; want numbers > 0: leave the 0 out, and end with tweedie"):
         sm.dpm_solver(field, X, [2.0, 1.0, 0.0])
 
 
