@@ -85,6 +85,7 @@ MUTANTS = [
     ("scoremin/implicit.py", "test_implicit", [
         ("half_square(s) + tr)", "half_square(s) - tr)", "sign of the trace"),
         ("half_square(s) + tr)", "half_square(s) + tr / s.shape[1])", "trace divided by d"),
+        (" + inner(slope, s))", ")", "∇g left out (ISM.20)"),
     ]),
     ("scoremin/sliced.py", "test_sliced test_beyond", [
         ("mean(0.5 * inner(v, s)**2", "mean(0.5 * inner(v * v, s * s)", "squares before the sum"),
@@ -239,8 +240,10 @@ MUTANTS = [
         ("sigma**2 * units + sigma**4 * J", "sigma**2 * units + sigma**2 * J", "σ² for σ⁴ in the covariance given x̃"),
         ("units / (1 / sigma**2 + 1 / sigma_data**2)", "units * (sigma**2 + sigma_data**2)",
          "variances for precisions (COND.9)"),
-        ("+ noise**2 * np.eye(len(H))", "+ noise * np.eye(len(H))", "the deviation of y for its variance"),
-        ("return at(x) + pull", "return pull", "the likelihood's slope alone"),
+        ("S = kept + noise**2", "S = kept + noise", "the deviation of y for its variance"),
+        ("return at(x) + gradient(likelihood, x)", "return gradient(likelihood, x)", "the likelihood's slope alone"),
+        ("kept, size = np.maximum(values, 0)", "kept, size = np.abs(values)", "eigenvalues turned over, not cut"),
+        ("kept[:, :, None] + kept[:, None]", "2 * kept[:, :, None]", "axes that do not turn (COND.16)"),
         ("np.dot(x + sigma**2 * s, H.T)", "np.dot(x, H.T)", "y held against the noisy points"),
     ]),
     ("scoremin/backprop.py", "test_backprop test_gradients test_network", [
