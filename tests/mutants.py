@@ -243,7 +243,7 @@ MUTANTS = [
         ("S = kept + noise**2", "S = kept + noise", "the deviation of y for its variance"),
         ("return at(x) + gradient(likelihood, x)", "return gradient(likelihood, x)", "the likelihood's slope alone"),
         ("kept, size = np.maximum(values, 0)", "kept, size = np.abs(values)", "eigenvalues turned over, not cut"),
-        ("kept[:, :, None] + kept[:, None]", "2 * kept[:, :, None]", "axes that do not turn (COND.16)"),
+        ("size[:, :, None] + size[:, None]", "kept[:, :, None] + kept[:, None]", "axes that do not turn (COND.16)"),
         ("np.dot(x + sigma**2 * s, H.T)", "np.dot(x, H.T)", "y held against the noisy points"),
     ]),
     ("scoremin/backprop.py", "test_backprop test_gradients test_network", [
