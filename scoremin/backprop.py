@@ -92,6 +92,8 @@ def keep_memory():
     np.empty(2**25 - 2**16, np.uint8)
 
 
+keep_memory()
+
 # Autograd keeps one stack of what it traces for all threads: one at a time may trace.
 TRACING = threading.RLock()
 
@@ -134,6 +136,7 @@ def evaluate(plain, rule, params, *arrays):
     """plain(params, *arrays), one array or a pair, whose values and pullback rule gives faster where it applies."""
     if not traced(params, *arrays):
         return in_blocks(lambda params, *arrays: rule(params, *arrays)[0], params, *arrays)
+    params = params if isinstance(params, Box) else sequence(map(sequence, params))  # one box, where pieces are traced
     if not by_hand(params, *arrays):
         return plain(params, *arrays)
     values, pullback = rule(getval(params), *arrays)
@@ -256,14 +259,14 @@ def mlp_gradient(params, x):
 
 
 def mlp_trace(params, x):
-    """tr ∂s/∂x (N,) and s (N,d) for two hidden layers, at a cost free of d, and their pullback."""
+    """s (N,d) and tr ∂s/∂x (N,) for two hidden layers, at a cost free of d, and their pullback."""
     s, tape = forward(params, x)
     (W_1, W_2, W_3), (slope_1, slope_2) = tape.weights, tape.slopes
     G = np.dot(W_1.T, W_3.T)                                                 # (k,k)  (BP.7)
     B = W_2 * G                                                              # (k,k)  (BP.7)
     through = np.dot(slope_1, B)                                             # (N,k)
 
-    def pullback(t, g):
+    def pullback(g, t):
         bend_1, bend_2 = curvatures(tape)
         weighted = t[:, None] * slope_2                                      # (N,k)
         dB = np.dot(slope_1.T, weighted)                                     # (k,k)  (BP.9)
@@ -271,4 +274,4 @@ def mlp_trace(params, x):
         bends = bend_1 * np.dot(weighted, B.T), bend_2 * (t[:, None] * through)  # (N,k)  (BP.8)
         more = np.dot(W_3.T, dG.T), dB * G, np.dot(dG.T, W_1.T)              # (in,out)  (BP.9)
         return backward(tape, g, bends, more)
-    return (np.einsum("nk,nk->n", through, slope_2), s), pullback            # (N,)  (BP.7)
+    return (s, np.einsum("nk,nk->n", through, slope_2)), pullback            # (N,d) (N,)  (BP.7)

@@ -65,10 +65,11 @@ FIGURES = {
     "dies": ("os._exit(3)", CLAIMS), "killed": ("os.kill(os.getpid(), signal.SIGKILL)", CLAIMS),
     "nan": ("pass", "[Claim('no number', float('nan'), None, None)]"), "claimless": ("pass", "None"),
     "unnamed": ("pass", "[Claim(None, 1.0, None, None)]"),
+    "endless": ("pass", "[Claim('no bound', 1.0, 0, float('inf'))]"),
     "half": ("[time.sleep(0.01) for i in progress(range(2)) for _ in range(6000 * i)"
              " if not os.path.exists(os.environ['NOTES'])]", CLAIMS),
     "signs": ("pass", "[Claim('‖s‖ − 1', 0.5, None, 1)]"),
-    "threads": ("note(os.environ['OPENBLAS_NUM_THREADS'] + os.environ['OMP_NUM_THREADS'])", CLAIMS),
+    "threads": ("note(' '.join(f'{n}={v}' for n, v in sorted(os.environ.items()) if n.endswith('_THREADS')))", CLAIMS),
     "first": ("note('first begins'); time.sleep(0.3); note('first ends')", CLAIMS),
     "second": ("note('second begins'); time.sleep(0.3); note('second ends')", CLAIMS),
     "watch": ("note('watch begins'); time.sleep(0.3); note('watch ends')", CLAIMS),
@@ -127,7 +128,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 def start(copy, *options, before="", python=(), **settings):
     """run_all.py with these options, as a process of its own and in a session of its own, without our settings."""
     settings = {"cwd": copy, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8", **settings}
-    ours = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    ours = {name: value for name, value in os.environ.items() if not name.endswith("_THREADS")}
     settings["env"] = {**ours, "PYTHONIOENCODING": "utf-8", "NOTES": os.devnull, **settings.get("env", {})}
     launch = ["-S", "-E", "-c", LAUNCH.format(before=before)] if os.name == "posix" else []
     program = list(python) if "-c" in python else [*python, str(copy / "run_all.py")]
@@ -283,7 +284,7 @@ def test_missed_claim_exits_1_but_is_drawn(copy, tmp_path):
 def test_figure_that_fails_or_dies_does_not_take_the_others_along(copy, tmp_path):
     """Exception, SystemExit, exit, SIGKILL, claims that are NaN, none or without text: each named, the others drawn."""
     bad = {"broken": "KeyError: 'lost'", "leaves": "SystemExit", "dies": "exit status 3", "killed": "exit status -9",
-           "nan": "value is nan", "claimless": "TypeError", "unnamed": "AttributeError"}
+           "nan": "value is nan", "claimless": "TypeError", "unnamed": "AttributeError", "endless": "ValueError"}
     status, printed, said = run(copy, "--jobs", 2, "--only", *bad, "good", "other", "--out", tmp_path)
     assert (status, names(tmp_path)) == (1, files("good", "other"))
     records = results(tmp_path)
@@ -300,10 +301,10 @@ def test_measured_times_run_last_and_alone_and_their_pictures_stay(copy, tmp_pat
     for byte, unless it is named or its picture is lost."""
     shutil.copytree(copy, tmp_path / "copy")
     write(tmp_path / "copy" / "figures" / "gallery.py", table({"clock": 9, "watch": 9, "first": 1, "second": 1}))
-    out, notes = tmp_path / "out", tmp_path / "notes"
+    out, notes = tmp_path / "copy" / "figures", tmp_path / "notes"  # where it writes by default
 
     def draw(*options):
-        status, _, said = run(tmp_path / "copy", "--jobs", 3, *options, "--out", out, env={"NOTES": str(notes)})
+        status, _, said = run(tmp_path / "copy", "--jobs", 3, *options, env={"NOTES": str(notes)})
         stays = (out / "clock.png").read_bytes() == b"of the first run"
         assert (status, "clock: only measured times differ, its picture stays" in said) == (0, stays)
         (out / "clock.png").write_bytes(b"of the first run")
@@ -456,7 +457,7 @@ RUNPY = ["-c", "import runpy, sys; runpy.run_path(sys.argv.pop(1), run_name='__m
 
 
 @POSIX
-@pytest.mark.parametrize("python", [["-OO"], ["-I"], ["-P"], RUNPY])
+@pytest.mark.parametrize("python", [["-OO"], ["-I"], ["-P"], ["-Xwarn_default_encoding", "-Werror"], RUNPY])
 def test_every_way_to_start_it_draws_the_same(copy, tmp_path, python):
     """Without docstrings, without the script's folder on the path, by runpy, from another folder: captions and claims
     as ever, and one BLAS thread a process whatever the caller's environment says."""
@@ -467,7 +468,8 @@ def test_every_way_to_start_it_draws_the_same(copy, tmp_path, python):
     env = {"NOTES": str(tmp_path / "notes"), "PYTHONPATH": ""}
     assert run(copy, *options, "--only", "threads", "--out", out, python=python, cwd=tmp_path, env=env)[0] == 0
     assert results(out)["threads"]["caption"] == "Title of threads.\n\nWhat to see.\n"
-    assert (tmp_path / "notes").read_text() == "11\n"
+    variables = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+    assert (tmp_path / "notes").read_text() == " ".join(f"{name}=1" for name in variables) + "\n"
 
 
 def test_old_encodings_print_signs_by_name(copy, tmp_path):
