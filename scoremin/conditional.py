@@ -38,7 +38,8 @@ shortcuts fail. S = noise² I (DPS) leaves C out: on N(0, c²), H = 1, it pulls 
 the part of x̃ that H sees by (COND.11).
 
     (COND.15) S = R Λ⁺ Rᵀ + noise² I,   HCHᵀ = R Λ Rᵀ, R orthogonal, Λ diagonal,   Λ⁺ = max(Λ, 0)
-    (COND.16) (Rᵀ ∇S R)_ij = χ_ij (Rᵀ ∇(HCHᵀ) R)_ij,   χ_ij = (λ_i⁺ + λ_j⁺)/(|λ_i| + |λ_j|)
+    (COND.16) (Rᵀ ∇S R)_ij = χ_ij (Rᵀ ∇(HCHᵀ) R)_ij
+              χ_ij = (λ_i⁺ + λ_j⁺)/(|λ_i| + |λ_j|)
     (COND.9) C = σ²c²/(σ² + c²) I,   exact for N(0, c²I)
     (COND.10) 1 + σ²c²/((σ² + c²) noise²)
     (COND.11) 1 − δ/noise² − δ/(σ² + c²),   below −1, and growing, where δ ≥ 2 noise²
