@@ -80,7 +80,6 @@ defjvp(silu, lambda g, ans, y: g * silu_slope(y))
 @checked
 def init_mlp(rng, sizes, dtype=np.float64):
     """Parameters for layers of the given sizes, a list of (W (in,out), b (out,)): W ~ N(0, 1/in), b = 0."""
-    demand(len(sizes) > 1, "sizes", sizes, "an input and an output size")
     return [((rng.standard_normal((n_in, n_out)) / np.sqrt(n_in)).astype(dtype), np.zeros(n_out, dtype))
             for n_in, n_out in pairwise(sizes)]                              # (in,out) (out,)  (NET.1)
 

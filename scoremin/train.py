@@ -51,7 +51,7 @@ def unpack(parts, params):
 def flat(params):
     """All numbers of params as one vector (P,), and params again as views into it: what moves one moves the other."""
     parts = [floats("params", untraced("params", a)) for a in leaves(params)]
-    demand(any(a.size for a in parts), "params", params, "arrays of numbers to train", ValueError)
+    demand(any(a.size for a in parts), "params", params, "arrays of numbers to train")
     theta = np.concatenate(parts, axis=None)                                 # (P,)
     return theta, unpack(iter(np.split(theta, np.cumsum([a.size for a in parts])[:-1])), params)
 
