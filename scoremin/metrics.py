@@ -106,6 +106,7 @@ def neighbour_distance(a, b, k):
 def _share_within(a, b, k):
     """Share of a (n,d) in the balls of b (m,d)."""
     radii = neighbour_distance(b, b, k + 1)                                  # (m,)  (MET.6) b_j itself is the first
+    radii *= 1 + 1e-9                                                        # what is as far is within, beyond rounding
     return sum(np.sum((R <= radii).any(axis=1)) for R in _in_blocks(a, b)) / len(a)  # ()  (MET.7)
 
 
