@@ -29,15 +29,17 @@ Gaussian with these stands for p(y|x̃). Its gradient has two parts, as ∂D/∂
 This is exact where x given x̃ is Gaussian, hence for Gaussian data at every σ; and for data of a smooth density in the
 limits of small σ and of large noise. The second part is 0 for one Gaussian, and is often left out, for it has third
 derivatives of log q. On a mixture it must not be: it tells which mode x̃ may yet become. The C of a learned score errs
-by σ² times the error of ∂D/∂x̃. Where σ is above the data's spread c, HCHᵀ, made symmetric, may then have eigenvalues
-λ < 0 and be no covariance. With these cut at 0 (COND.15) it is the nearest that is one, and nearer to the true one too,
-for covariances are a convex set; its axes R turn with x̃, hence (COND.16). A fixed covariance (COND.9) needs no tangents
-(c is sigma_data). Two shortcuts fail. S = noise² I (DPS) leaves C out: on N(0, c²), H = 1, it pulls too hard by the
-factor S/noise², (COND.10). And (COND.1) with x̃ for x, Hᵀ(y − Hx̃)/noise², has no σ in it at all: a step of δ in σ²
-(SDE.8) multiplies the part of x̃ that H sees by (COND.11).
+by σ² times the error of ∂D/∂x̃. Where σ is above the data's spread c, HCHᵀ, made symmetric, may then have eigenvalues λ
+below 0, and be no covariance. Cut these at 0 (COND.15). That is the nearest covariance, and as covariances are a convex
+set, it is nearer to the true one, too. In the gradient (COND.16) χ is 1 for λ above 0 and 0 for those below; between
+them it tells how R turns. Or take (COND.9), a fixed covariance, which needs no tangents (c is sigma_data). Two
+shortcuts fail. S = noise² I (DPS) leaves C out: on N(0, c²), H = 1, it pulls too hard by the factor S/noise²,
+(COND.10). And (COND.1) with x̃ for x, Hᵀ(y − Hx̃)/noise², has no σ in it at all: a step of δ in σ² (SDE.8) multiplies
+the part of x̃ that H sees by (COND.11).
 
-    (COND.15) S = R max(Λ, 0) Rᵀ + noise² I,   HCHᵀ = R Λ Rᵀ, R orthogonal, Λ diagonal
-    (COND.16) (Rᵀ ∇S R)_ij = (Rᵀ ∇(HCHᵀ) R)_ij (max(λ_i, 0) + max(λ_j, 0))/(|λ_i| + |λ_j|)
+    (COND.15) S = R Λ⁺ Rᵀ + noise² I,   HCHᵀ = R Λ Rᵀ, R orthogonal, Λ diagonal,   Λ⁺ = max(Λ, 0)
+    (COND.16) (Rᵀ ∇S R)_ij = χ_ij (Rᵀ ∇(HCHᵀ) R)_ij
+              χ_ij = (λ_i⁺ + λ_j⁺)/(|λ_i| + |λ_j|)
     (COND.9) C = σ²c²/(σ² + c²) I,   exact for N(0, c²I)
     (COND.10) 1 + σ²c²/((σ² + c²) noise²)
     (COND.11) 1 − δ/noise² − δ/(σ² + c²),   below −1, and growing, where δ ≥ 2 noise²
