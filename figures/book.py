@@ -17,44 +17,38 @@ HERE = Path(__file__).resolve().parent
 NAME = r"[A-Za-z]\w*_[a-z]{3}\w*"  # looks like a name of the code; x_i and W_l are mathematics
 
 
-def units(c):
-    """The blocks of a derivation in runs that end with equations, each with the chunks of code that belong to it."""
-    beside, out, run = places(c), [], []
-    for i in range(len(c.blocks)):
+def rows(c):
+    """(blocks up to equations, the chunks that belong to them, blocks without code that follow), …; other chunks."""
+    beside, out, run = places(c), [([], [], [])], []
+    for i, lines in enumerate(c.blocks):
         run.append(i)
-        if any(map(DEFINITION.match, c.blocks[i])) or i == len(c.blocks) - 1:
-            out.append((run, [chunk for j in run for chunk in beside[j]]))
+        if any(map(DEFINITION.match, lines)) or i == len(c.blocks) - 1:
+            chunks = [chunk for j in run for chunk in beside[j]]
+            if chunks:
+                out.append((run, chunks, []))
+            else:
+                out[-1][2].extend(run)
             run = []
-    return out, beside[None]
+    return list(filter(any, out)), beside[None]
 
 
 def derivation(c, evidence, mark):
-    """Rows of text and code: each begins with the text that the code belongs to, and goes on with text without code."""
-    rows, (runs, rest) = [([], [], [])], units(c)
-    for run, chunks in runs:
-        if chunks:
-            rows.append((run, chunks, []))
-        else:
-            rows[-1][2].extend(run)
-    out, ahead, rest = "", 0, listing(c, rest, mark)
-    for first, chunks, more in rows:
-        k, after = split(c, first + more, chunks, ahead)
-        text, code = (listing(c, part, mark) for part in (chunks[:k], chunks[k:]))
-        text, more = (boxed(c, part, evidence, mark, below) for part, below in ((first, text), (more, "")))
+    """Text with its code on the right; code that would leave the left column empty stands there, below the text."""
+    text = lambda run: "".join(prose(c.blocks[i], evidence, mark) for i in run)
+    box = lambda inside: f"<div class=text>{inside}</div>" if inside else ""
+    (found, rest), out, ahead = rows(c), "", 0
+    for first, chunks, more in found:
         kind = '"side up"' if ahead > 4 else "side"
-        out += f"<div class={kind}>{text}{code}{more}</div>\n" if text or more else ""
-        ahead = after
-    return out + (f"<details class=rest><summary>The rest of {c.name}.py</summary>{rest}</details>\n" if rest else "")
-
-
-def boxed(c, run, evidence, mark, below):
-    text = "".join(prose(c.blocks[i], evidence, mark) for i in run)
-    return f"<div class=text>{text}{below}</div>" if run else ""
+        k, ahead = split(c, first + more, chunks, ahead)
+        left, right = listing(c, chunks[:k], mark), listing(c, chunks[k:], mark)
+        out += f"<div class={kind}>{box(text(first) + left)}{right}{box(text(more))}</div>\n"
+    rest = listing(c, rest, mark)
+    return out + f"<details class=rest><summary>The rest of {c.name}.py</summary>{rest}</details>\n" * bool(rest)
 
 
 def split(c, run, chunks, ahead):
-    """How many of the chunks stand below the text and not beside it, so that both columns end together, and by how many
-    lines that of code is then longer, if it was so many ahead; 28 letters of text are as high as a line of code."""
+    """How many of the chunks stand on the left, so that both columns end together, and how many lines the right one is
+    then longer, if it was so many ahead; 28 letters of text are as high as a line of code, of at most 76 letters."""
     text = sum(len(line) for i in run for line in c.blocks[i]) / 28
     heights = [1 + sum(1 + len(c.lines[row - 1]) // 76 for row in chunk.rows) for chunk in chunks]
     longer = [ahead + sum(heights[k:]) - sum(heights[:k]) - text for k in range(len(chunks) or 1)]
@@ -64,8 +58,6 @@ def split(c, run, chunks, ahead):
 
 def opening(c, extra, own, records, evidence, mark):
     """What a chapter is for, a picture and an example by hand."""
-    if not extra:
-        return ""
     name = extra.picture.partition(".")[0]
     figure = ""
     if name in own:
@@ -80,17 +72,15 @@ def opening(c, extra, own, records, evidence, mark):
 
 def questions(extra, evidence, mark):
     """Exercises whose answers unfold."""
-    if not (extra and extra.pairs):
-        return ""
     items = "".join(f"<li>{text_of(question, evidence, mark)}<details><summary>answer</summary>"
                     f"{text_of(answer, evidence, mark)}</details>\n" for question, answer in extra.pairs)
-    return f"<div class=exercises><h3>Exercises</h3><ol>{items}</ol></div>\n"
+    return f"<div class=exercises><h3>Exercises</h3><ol>{items}</ol></div>\n" * bool(items)
 
 
 def body(c, extra, own, records, evidence, mark):
     """A chapter between its head and its end."""
-    first = extra.picture.partition(".")[0] if extra else None
-    others = "".join(picture(name, records[name], evidence, mark) for name in own if name != first)
+    others = "".join(picture(name, records[name], evidence, mark) for name in own
+                     if name != extra.picture.partition(".")[0])
     return (opening(c, extra, own, records, evidence, mark) + derivation(c, evidence, mark) + others
             + questions(extra, evidence, mark))
 
@@ -127,7 +117,7 @@ def book(figures, root=ROOT):
     mark = marker({label for c in chapters for label in c.labels}, names(chapters, root),
                   sources(root / "figures" / "sources.txt"))
     evidence, own = collect(chapters, records, root, mark), figures_of(chapters, records)
-    sections = [section(c, before, after, body(c, extras.get(c.name), own[c.name], records, evidence, mark), mark)
+    sections = [section(c, before, after, body(c, extras[c.name], own[c.name], records, evidence, mark), mark)
                 for before, c, after in zip([None, *chapters], chapters, [*chapters[1:], None])]
     return page(chapters[0].title, sections, contents(chapters, mark))
 

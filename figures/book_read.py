@@ -1,10 +1,8 @@
 """What the book is made of: chapters and their code, tests, captions of figures, exercises, sources."""
 
 import ast
-import io
 import keyword
 import re
-import tokenize
 from collections import defaultdict
 from itertools import dropwhile
 from pathlib import Path
@@ -15,6 +13,9 @@ DEFINITION = re.compile(r" {4,}\(([A-Z]{2,5}\.\d+)\)(.*)")
 PROVED = re.compile(r"\(([A-Z]{2,5}\.\d+)\)")  # in the docstring of a test
 CITED = re.compile(r"\b([A-Z]{2,5})\.(\d+)(?:(?:\)? to \(?\1\.|\)?[–-]\(?(?:\1\.)?)(\d+)\b)?")  # or "SSM.6 to SSM.10"
 BLOCKS = re.compile(r"\n(?:[ \t]*\n)+|\n(?=Source:|Sources:|Settings:|- )")
+STRING = r'''(?:\b[rbf])?(?:"""[\s\S]*?"""|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')'''
+COLOURED = re.compile(rf"(?P<s>{STRING})|(?P<c>#.*)|(?:(?<=def )|(?<=class ))(?P<d>\w+)"
+                      rf"|\b(?P<k>{'|'.join(keyword.kwlist)})\b")
 
 
 def cited(text):
@@ -24,21 +25,13 @@ def cited(text):
 
 
 def colours(text):
-    """Row -> (left, right, kind) of comments, strings, keywords and names defined: c, s, k, d."""
-    lines, rows, before, open_strings = text.splitlines(), defaultdict(list), "", []
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        name, (end, right) = tokenize.tok_name[token.type], token.end
-        word = "k" if keyword.iskeyword(token.string) else "d" if before in ("def", "class") else None
-        kind = {"COMMENT": "c", "STRING": "s", "FSTRING_END": "s", "NAME": word}.get(name)
-        if name == "FSTRING_START":  # from Python 3.12 on an f-string is many tokens; here it stays one
-            open_strings.append(token.start)
-        if "\n" in token.string:  # Python 3.12.1 counts the last line of such a string in bytes
-            right = len(token.string.rpartition("\n")[2])
-        start, left = open_strings.pop() if name == "FSTRING_END" else token.start
-        if kind and not open_strings:
-            for row in range(start, end + 1):
-                rows[row].append((left if row == start else 0, right if row == end else len(lines[row - 1]), kind))
-        before = token.string
+    """Row -> (left, right, kind) of strings, comments, names defined and keywords: s, c, d, k."""
+    rows = defaultdict(list)
+    for m in COLOURED.finditer(text):
+        row, left = text.count("\n", 0, m.start()) + 1, m.start() - text.rfind("\n", 0, m.start()) - 1
+        for part in m[0].split("\n"):
+            rows[row].append((left, left + len(part), m.lastgroup))
+            row, left = row + 1, 0
     return rows
 
 
@@ -144,7 +137,7 @@ def home(name, caption, chapters):
 
 def exercises(path):
     """Chapter -> opening, picture, example and (question, answer) pairs, from the sections of exercises.md."""
-    out = {}
+    out = defaultdict(lambda: SimpleNamespace(opening="", picture="", example=[], pairs=[]))
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
         name, _, body = section.partition("\n")

@@ -453,12 +453,12 @@ MUTANTS = [
         ("return r if max(", "return r if True or max(", "a factor where there is none"),
     ]),
     ("figures/book_math.py", "test_book", [
-        ("bare if scripted == html_ else None", "bare", "brackets lost that an exponent needs"),
-        ("loose, start, end = row[i].token.space, i, i + 1", "loose, start, end = True, i, i + 1",
-         "a tight slash over all factors"),
-        ('return token.kind == "op" and token.text in OPERATORS', "return token.text in OPERATORS",
-         "the sign of an index taken for an operator"),
-        ('if kind in ("high", "low"):', "if True:", "exponents of exponents lowered"),
+        ('return nodes if braces or token.kind == "sub" else unbracketed(nodes)', "return unbracketed(nodes)",
+         "brackets lost that an index needs"),
+        ('while line and line[0].kind == "slash" and not line[0].space:', 'while line and line[0].kind == "slash":',
+         "a loose slash over the factors beside it alone"),
+        ("[unbracketed(over), unbracketed(under)]", "[over, under]", "brackets around the whole of a numerator"),
+        ('{"low": "sub", "high": "sup"}[kind]', '"sub"', "exponents lowered"),
     ]),
     ("figures/book_read.py", "test_book", [
         ("return chapters[-1].name", "return chapters[0].name", "a figure that names no chapter put first"),

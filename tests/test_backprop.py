@@ -137,14 +137,14 @@ def test_gradient_of_an_energy_by_hand(sizes):
 
 
 def test_tangent_of_an_energy_is_its_gradient_against_the_direction():
-    """(BP.10) Σ uᵀ∇E from the gradient, and Σ J u from forward mode, are one number with one gradient."""
+    """(BP.10) ∑ uᵀ∇E from the gradient, and ∑ J u from forward mode, are one number with one gradient."""
     params, u = network([3, 8, 7, 1]), V[0]
     assert_same(lambda p: np.sum(u * EnergyMLP(p).gradient(X)),
                 lambda p: np.sum(make_jvp(plain_mlp(p))(X)(u)[1]), params)
 
 
 def test_third_derivatives_of_an_energy_by_hand():
-    """(BP.12) (BP.13) (BP.14) Σ c pᵀ∂²E q over rows and two pairs of directions, and its gradient in θ, against
+    """(BP.12) (BP.13) (BP.14) ∑ c pᵀ∂²E q over rows and two pairs of directions, and its gradient in θ, against
     autograd's own."""
     rng, params = np.random.default_rng(5), random_params([3, 6, 5, 4, 1])
     x, p, q, c = (rng.normal(size=shape) for shape in ((7, 3), (2, 7, 3), (2, 7, 3), (2, 7, 1)))
@@ -159,7 +159,7 @@ def test_third_derivatives_of_an_energy_by_hand():
 
 
 def by_third_rules(params, x, p, q, c):
-    """pᵀ∂²E q (M,N,1) for M pairs of directions by (BP.12), and ∂/∂θ of Σ c pᵀ∂²E q by (BP.13) and (BP.14)."""
+    """pᵀ∂²E q (M,N,1) for M pairs of directions by (BP.12), and ∂/∂θ of ∑ c pᵀ∂²E q by (BP.13) and (BP.14)."""
     tape, a, dots = [], x, (p, q, np.zeros_like(p))
     for W, b in params:
         y, (y_p, y_q, y_pq) = a @ W + b, [part @ W for part in dots]

@@ -17,13 +17,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from figures.book import book
+from figures.book import book, split
 from figures.book_html import cells, marker
 from figures.book_math import ACCENTS, pieces
 from figures.book_read import blocks, chapter, exercises, home, sources
 from figures.gallery import bounds
 
 ROOT = Path(__file__).resolve().parent.parent
+FIGURES = ROOT / "figures"
 MODULES = sorted((ROOT / "scoremin").glob("*.py"))
 CLAIMS = [{"text": "a < b & c", "value": 0.5, "low": 0.0, "high": 1.0, "holds": True},
           {"text": "too large", "value": 2.0, "low": None, "high": 1.0, "holds": False},
@@ -38,7 +39,7 @@ def docstring(path):
 
 def records():
     """The figure scripts with their captions as a run records them, all with the same claims."""
-    scripts = [path for path in sorted((ROOT / "figures").glob("[!_]*.py"))
+    scripts = [path for path in sorted(FIGURES.glob("[!_]*.py"))
                if re.search(r"(?m)^def measure\(", path.read_text(encoding="utf-8"))]
     return {path.stem: {"caption": docstring(path), "claims": CLAIMS, "budget": 1.0} for path in scripts}
 
@@ -46,19 +47,18 @@ def records():
 # Mathematics.
 
 
-def linear(node, script="{}", line="{}/{}", root="√{}"):
-    """MathML as text again, with a mark for what was drawn; class bare says that brackets were left out."""
-    parts = [linear(child, script, line, root) for child in node]
-    tag = node.tag
-    if tag == "mfrac":
-        text = line.format(*parts)
-    elif tag in ("msub", "msup", "munder", "msubsup", "munderover"):
-        text = parts[0] + "".join(script.format(part) for part in parts[1:])
-    elif tag == "msqrt":
-        text = root.format("".join(parts))
+def linear(node):
+    """MathML as text again, ↕script↨, ⟨numerator∣denominator⟩, √⟦root⟧, ⦅brackets left out⦆."""
+    parts = [linear(child) for child in node]
+    if node.tag == "mfrac":
+        text = "⟨{}∣{}⟩".format(*parts)
+    elif node.tag in ("msub", "msup", "munder", "msubsup", "munderover"):
+        text = parts[0] + "".join(f"↕{part}↨" for part in parts[1:])
+    elif node.tag == "msqrt":
+        text = f"√⟦{''.join(parts)}⟧"
     else:
         text = (node.text or "") + "".join(part + (child.tail or "") for part, child in zip(parts, node))
-    return f"({text})" if node.get("class") == "bare" else text
+    return f"⦅{text}⦆" if node.get("class") == "bare" else text
 
 
 def symbols(text):
@@ -81,7 +81,7 @@ def scripts(text):
 
 def texts():
     """Every paragraph of prose and every cell of an equation or table, of chapters, captions and exercises."""
-    extra = [part for e in exercises(ROOT / "figures" / "exercises.md").values()
+    extra = [part for e in exercises(FIGURES / "exercises.md").values()
              for part in [e.opening, *e.example, *(text for pair in e.pairs for text in pair)]]
     for text in [*(chapter(path).body for path in MODULES), *(r["caption"] for r in records().values()), *extra]:
         for lines in blocks(text):
@@ -97,9 +97,9 @@ def test_mathematics_of_every_text_has_exactly_the_symbols_of_its_source():
     mark, count = marker(set(), set(), {}), 0
     for text, is_prose in texts():
         tree = ET.fromstring(f"<p>{mark(text, is_prose).replace('<wbr>', '')}</p>")
-        assert symbols(linear(tree)) == symbols(text), text
-        drawn = re.sub("↕′+↨", "", linear(tree, "↕{}↨"))  # primes alone
-        assert scripts(drawn.replace("↨", "")) == scripts(text), text
+        drawn = re.sub("[⟨⟩⟦⟧]", "", linear(tree).translate(str.maketrans("∣⦅⦆", "/()")))
+        assert symbols(re.sub("[↕↨]", "", drawn)) == symbols(text), text
+        assert scripts(re.sub("↕′+↨|↨", "", drawn)) == scripts(text), text  # but for primes alone
         count += len(tree.findall(".//math"))
     assert count > 1500
 
@@ -116,12 +116,15 @@ def test_mathematics_of_every_text_has_exactly_the_symbols_of_its_source():
     ("∫_0^∞ du", "∫<0><∞>du"), ("Var a/Var b", "⟨Vara∣Varb⟩"), ("e^−½ e^{−E_θ}", "e<−½>e<−E<θ>>"),
     ("(2π)^((d−1)/2)", "(2π)<(d−1)/2>"), ("step·a/4", "step·⟨a∣4⟩"), ("J_SSM-VR(θ)", "J<SSM-VR>(θ)"),
     ("∫_0^σ D dλ", "∫<0><σ>Ddλ"), ("max_ij c", "max<ij>c"), ("u_(i)", "u<(i)>"), ("e^{−x²/2}", "e<−x<2>/2>"),
-    ("{k: x_k ≥ 1}", "{k:x<k>≥1}")])
+    ("{k: x_k ≥ 1}", "{k:x<k>≥1}"),
+    ("θ* ∈ [0, 1)", "θ<*>∈[0,1)"), ("median_i κ^⅓", "median<i>κ<⅓>"), ("p(x|y) ≤ |z|", "p(x|y)≤|z|"),
+    ("f |_{t=0}", "f|<t=0>"), ("w^{(j)}", "w<(j)>"), ("(W_1 + W_2) / n m", "⟨W<1>+W<2>∣nm⟩"),
+    ("log p/q", "log⟨p∣q⟩"), ("½(π (k − 1)/steps)", "½(π⟨k−1∣steps⟩)")])
 def test_hard_kinds_of_mathematics_are_drawn_as_they_are_meant(source, drawn):
     """Scripts in <>, roots in [], numerator ∣ denominator; what is left out of brackets is not here."""
     found = "".join(piece for kind, piece, _ in pieces(source))
-    tree = ET.fromstring(f"<p>{re.sub(' class=.bare.', '', found)}</p>")
-    assert "<math>" in found and re.sub(r"\s", "", linear(tree, "<{}>", "⟨{}∣{}⟩", "√[{}]")) == drawn
+    text = linear(ET.fromstring(f"<p>{found}</p>")).translate(str.maketrans("↕↨⟦⟧", "<>[]"))
+    assert "<math>" in found and re.sub(r"[\s⦅⦆]", "", text) == drawn
 
 
 def test_what_is_no_mathematics_stays_as_it_is():
@@ -129,42 +132,39 @@ def test_what_is_no_mathematics_stays_as_it_is():
     for text in ("a half (and more) of it", "‖a or more‖", "‖a or more‖", "f(x", "a/ b", "²",
                  "A model, e.g. Li & Ho et al. 2005", "x^", "[0, 1)"):
         out = "".join(" " * space + piece for _, piece, space in pieces(text, prose=True)).strip()
-        assert re.sub("<[^>]*>| ", "", out) == text.replace(" ", "")
+        assert re.sub("<[^>]*>| ", "", out) == text.replace(" ", "") and ("<math>" in out or out == text)
     assert pieces("= −x")[0][1].count('form="prefix"') == 1  # a sign that binds, not one between
-    assert [kind for kind, *_ in pieces("so a model has a = x", prose=True)] == ["text"] * 4 + ["math"]
+    for text, kinds in (("so a model has a = x", "ttttm"), ("A model is A", "tttm"),
+                        ("u/scale is f(x, y), a scale", "mtmttt")):
+        assert "".join(kind[0] for kind, *_ in pieces(text, prose=True)) == kinds
 
 
 # The page.
 
 
 class Page(HTMLParser):
-    """The parts of a page that the tests ask for."""
+    """The tags of a page with their attributes; the text of each line of code, its number first."""
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.ids, self.links, self.images, self.attributes, self.lines = [], [], [], [], [], {}
-        self.line, self.number = None, False
+        self.tags, self.lines, self.line = [], {}, None
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
-        attrs = dict(attrs)
-        self.tags.append(tag)
-        self.attributes += [(tag, *item) for item in attrs.items()]
-        self.ids += [attrs["id"]] if "id" in attrs else []
-        self.links += [attrs["href"]] if "href" in attrs else []
-        self.images += [attrs["src"]] if "src" in attrs else []
-        self.number = attrs.get("class") == "n"
-        if attrs.get("class") == "line":
-            self.line, self.lines[attrs["id"]] = attrs["id"], ""
+        self.tags.append((tag, dict(attrs)))
+        if ("class", "line") in attrs:
+            self.line = dict(attrs)["id"]
+            self.lines[self.line] = ""
 
     def handle_endtag(self, tag):
-        self.number = False
-        if tag == "pre":
-            self.line = None
+        self.line = None if tag == "pre" else self.line
 
     def handle_data(self, data):
-        if self.line and not self.number:
+        if self.line:
             self.lines[self.line] += data
+
+    def all(self, attribute):
+        return [attrs[attribute] for _, attrs in self.tags if attribute in attrs]
 
 
 @pytest.fixture(scope="module")
@@ -179,18 +179,20 @@ def page(text):
 
 def test_page_is_one_file_that_loads_only_pictures(text, page):
     """No script, style sheet, frame, font from outside, no handler in the markup; other sites are sources alone."""
-    assert not {"link", "iframe", "object", "embed", "base", "form"} & set(page.tags) and page.tags.count("script") == 1
-    assert not [item for item in page.attributes if item[1].startswith("on") or item[:2] == ("script", "src")]
+    tags = [tag for tag, _ in page.tags]
+    assert not {"link", "iframe", "object", "embed", "base", "form"} & set(tags) and tags.count("script") == 1
+    assert not [tag for tag, attrs in page.tags for name in attrs if name[:2] == "on" or tag == "script"]
     assert not re.search(r"@import|url\(|fetch\(|XMLHttp|import\(", text)
-    assert {link for link in page.links if ":" in link} <= set(sources(ROOT / "figures" / "sources.txt").values())
-    assert {f"{name}.png" for name in records()} == set(page.images)
+    assert {link for link in page.all("href") if ":" in link} <= set(sources(FIGURES / "sources.txt").values())
+    assert {f"{name}.png" for name in records()} == set(page.all("src"))
 
 
 def test_every_link_leads_to_one_place(page):
     """No id twice, no link without its target, in the page or beside it; a file's line is the test it names."""
-    inside = {link[1:] for link in page.links if link[0] == "#"}
-    assert len(page.ids) == len(set(page.ids)) and inside <= set(page.ids) and len(page.links) > 500
-    for link in {link for link in page.links if link.startswith("../")}:
+    ids, links = page.all("id"), page.all("href")
+    inside = {link[1:] for link in links if link[0] == "#"}
+    assert len(ids) == len(set(ids)) and inside <= set(ids) and len(links) > 500
+    for link in {link for link in links if link.startswith("../")}:
         path, _, line = link[3:].partition("#L")
         source = (ROOT / path).read_text(encoding="utf-8").splitlines()
         assert not line or re.match(r"def test_| {4,}\([A-Z]+\.\d+\)", source[int(line) - 1]), link
@@ -203,17 +205,18 @@ def test_every_label_and_every_line_of_code_stands_in_the_page_once(page):
         labels |= set(re.findall(r"(?m)^ {4,}\(([A-Z]{2,5}\.\d+)\)", docstring(path)))
         source = path.read_text(encoding="utf-8")
         for row, line in enumerate(source.splitlines(), 1):
-            if row > ast.parse(source).body[0].end_lineno and (line.strip() or f"{path.stem}-{row}" in page.lines):
-                assert re.sub(r" +#", "#", page.lines[f"{path.stem}-{row}"].rstrip("\n")) == re.sub(r" +#", "#", line)
+            name = f"{path.stem}-{row}"
+            if row > ast.parse(source).body[0].end_lineno and (line.strip() or name in page.lines):
+                assert re.sub(" +#", "#", page.lines[name]) == re.sub(" +#", "#", f"{row}{line}\n")
                 count += 1
     assert len(labels) > 90 and count == len(page.lines)
-    assert {name for name in page.ids if re.fullmatch(r"[A-Z]+\.\d+", name)} == labels
+    assert {name for name in page.all("id") if re.fullmatch(r"[A-Z]+\.\d+", name)} == labels
 
 
 def test_chapters_stand_in_reading_order(page):
     """That of the list in the package's docstring; modules it does not list come last."""
     listed = re.findall(r"(?m)^    (\w+) +[A-Z]{2,5}\b", docstring(ROOT / "scoremin" / "__init__.py"))
-    names = [name for name in page.ids if name in {path.stem for path in MODULES}]
+    names = [name for name in page.all("id") if name in {path.stem for path in MODULES}]
     assert len(listed) > 10 and names[:len(listed) + 1] == ["__init__", *listed] and len(names) == len(MODULES)
 
 
@@ -233,7 +236,7 @@ def test_same_sources_give_the_same_bytes(text, python):
 
 def test_exercises_have_right_answers(monkeypatch):
     """Every line of an interpreter in exercises.md gives what it says; each chapter has three."""
-    path, names = ROOT / "figures" / "exercises.md", {}
+    path, names = FIGURES / "exercises.md", {}
     monkeypatch.chdir(ROOT)  # where the book tells its reader to start
     exec("import autograd.numpy as np\nfrom scoremin import *", names)  # what the book tells its reader to type
     found = doctest.testfile(str(path), module_relative=False, globs=names)
@@ -244,12 +247,12 @@ def test_exercises_have_right_answers(monkeypatch):
     for name, extra in extras.items():
         assert len(extra.pairs) == 3 and len(extra.example) == 1 and any(">>>" in a for _, a in extra.pairs), name
         assert ">>>" in extra.example[0] or ">>>" in extra.pairs[0][1], name  # the example runs, there or right after
-        assert name not in chapters or (ROOT / "figures" / extra.picture).is_file(), name
+        assert name not in chapters or (FIGURES / extra.picture).is_file(), name
 
 
 def test_every_source_of_a_chapter_or_a_figure_has_its_address():
     """"Vincent 2011" and the like in paragraphs that begin with Source stand in sources.txt."""
-    known = sources(ROOT / "figures" / "sources.txt")
+    known = sources(FIGURES / "sources.txt")
     for text in [*map(docstring, MODULES), *(record["caption"] for record in records().values())]:
         for part in re.findall(r"Sources?:(.*?)(?=\nSettings|\n\n|\Z)", text, re.DOTALL):
             author = r"[A-ZÀ-Þ][\w-]+"
@@ -318,7 +321,7 @@ Why <i>.
 ''',
     "figures/sources.txt": "Vincent 2011  https://doi.org/1\n",
 }
-FIGURES = {
+RECORDS = {
     "one": {"caption": "By label.\n\nText.\n\nSource: equations AB.1 to AB.3.\nSettings: CD.1.", "claims": CLAIMS},
     "first_look": {"caption": "By name, <b>bold</b>.\n\nSee (AB.1).", "claims": CLAIMS[:1]},
     "quick": {"caption": "Quick.\n\nOf (CD.10).", "claims": CLAIMS, "budget": 0.01, "pictures": ["a.png", "b.gif"]},
@@ -333,7 +336,7 @@ def small(tmp_path_factory):
     for name, source in SOURCES.items():
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(source, encoding="utf-8")
-    return book(FIGURES, root)
+    return book(RECORDS, root)
 
 
 def part(text, start, end):
@@ -365,6 +368,15 @@ def test_code_stands_beside_its_paragraph(small):
     assert ids(rest) == ["15"]
 
 
+def test_columns_end_together():
+    """By hand: text of ten lines, code of 2, 3 and 6, each with a line above; ahead is what the code is longer then."""
+    c = SimpleNamespace(blocks=[["a" * 200, "b" * 80]], lines=["x = 1"] * 5 + ["y" * 80] * 3)
+    chunks = [SimpleNamespace(rows=rows) for rows in (range(1, 3), range(3, 6), range(6, 9))]
+    assert split(c, [0], chunks, 0) == (1, 0)  # 11 beside 13, not 14 beside 10
+    assert split(c, [0], chunks, 14) == (2, 4)  # 14 + 7 beside 17
+    assert split(c, [0], chunks[2:], 0) == (0, 0) and split(c, [0], [], 30) == (0, 20)
+
+
 def test_links_and_mathematics_of_a_text(small):
     """A label, a source is a link, what looks like one is not; n_steps is code, a table keeps its form."""
     assert '# (<a href="#CD.1">CD.1</a>)' in part(small, 'id="first-25"', "\n")
@@ -386,9 +398,9 @@ def test_chapter_opens_and_ends_with_what_stands_beside_it(small):
 def test_text_of_the_sources_cannot_become_markup(small):
     """Derivation, code, tests, exercises and captions: no tag of theirs is one of the page."""
     page = Page(small)
-    assert not {"b", "u", "s", "q", "i", "em"} & set(page.tags)
-    assert page.lines["first-25"].rstrip("\n") == '    return f"{n_steps}<q>"# (CD.1) <em>'
-    assert page.lines["unlisted-1"] == "y = 2# no docstring\n"
+    assert not {"b", "u", "s", "q", "i", "em"} & {tag for tag, _ in page.tags}
+    assert page.lines["first-25"] == '25    return f"{n_steps}<q>"# (CD.1) <em>\n'
+    assert page.lines["unlisted-1"] == "1y = 2# no docstring\n"
 
 
 def test_figure_goes_to_the_last_chapter_it_names_and_bounds_read_as_they_are():
@@ -448,16 +460,15 @@ def seen(text, tmp_path_factory):
         "</main>", '<p style="width:1500px"><a href="#nowhere">.</a><script>console.error("lost")</script></main>')
     for name, content in (("book", text), ("wrong", wrong)):
         (folder / f"{name}.html").write_text(content, encoding="utf-8")
-    for image in Page(text).images:
+    for image in Page(text).all("src"):
         (folder / image).write_bytes(PIXEL)
     frames = "".join(f'<iframe name="{name} {width}" src="{name}.html" width="{width}" height="900"></iframe>'
                      for name in ("book", "wrong") for width in WIDTHS)
     (folder / "visit.html").write_text(VISIT.format(frames=frames), encoding="utf-8")
     run = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-         "--disable-background-networking", "--disable-component-update", "--allow-file-access-from-files",
-         "--enable-logging=stderr", "--virtual-time-budget=20000", f"--user-data-dir={folder / 'profile'}",
-         "--dump-dom", (folder / "visit.html").as_uri()],
+        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+         "--allow-file-access-from-files", "--enable-logging=stderr", "--virtual-time-budget=20000",
+         f"--user-data-dir={folder / 'profile'}", "--dump-dom", (folder / "visit.html").as_uri()],
         capture_output=True, encoding="utf-8", timeout=120, check=True)
     said = re.search(r"<pre id=\"said\">(.*?)</pre>", run.stdout, re.DOTALL)[1]
     return json.loads(said), [line for line in run.stderr.splitlines() if "CONSOLE" in line]

@@ -129,7 +129,7 @@ def test_unit_probes_learn_a_fraction_of_the_score():
 
 
 def test_squaring_before_summing_turns_ssm_into_ssm_vr():
-    """(SSM.4) (SSM.5) Σ(v_i s_i)² for (vᵀs)²: over all sign probes the mean is right, each single loss SSM-VR's."""
+    """(SSM.4) (SSM.5) ∑(v_i s_i)² for (vᵀs)²: over all sign probes the mean is right, each single loss SSM-VR's."""
     score, x = MLP(init_mlp(np.random.default_rng(4), [3, 6, 3])), np.array([[0.3, -0.2, 0.9]])
     wrong, right, reduced = [], [], []
     for signs in product([-1.0, 1.0], repeat=3):
@@ -255,7 +255,7 @@ def test_density_without_the_factor_d_does_not_integrate_to_one():
 
 
 def test_norm_inside_the_sum_over_coordinates_learns_a_fraction_of_the_score():
-    """(ISM.4) (ISM.8) Σ_i (½‖s‖² + ∂s_i/∂x_i), as notes print it, counts the norm d times: optimum S⁻¹/d."""
+    """(ISM.4) (ISM.8) ∑_i (½‖s‖² + ∂s_i/∂x_i), as notes print it, counts the norm d times: optimum S⁻¹/d."""
     def wrong(score):
         s, tr = divergence(score, DATA)
         return np.mean(2 * 0.5 * np.sum(s**2, axis=1) + tr)

@@ -109,8 +109,8 @@ def test_any_drift_and_noise_are_a_step_and_a_temperature():
 
 
 def test_bits_per_dimension_are_a_log_likelihood():
-    """(SDE.21) (MIX.8) −log p/(d log 2) of the data; from standardised u it has Σ log scale/(d log 2) more; of whole
-    numbers, dequantised by noise as wide as their spacing q, (Σ log q)/(d log 2) less: for a density that is constant
+    """(SDE.21) (MIX.8) −log p/(d log 2) of the data; from standardised u it has ∑ log scale/(d log 2) more; of whole
+    numbers, dequantised by noise as wide as their spacing q, (∑ log q)/(d log 2) less: for a density that is constant
     on the cells these are the bits of the numbers themselves, −log₂ P(x)/d."""
     scale, gaussian = np.array([0.5, 3.0, 20.0]), sm.GaussianMixture([1.0], np.zeros((1, D)), np.eye(D)[None])
     sigmas = np.sinh(np.linspace(np.arcsinh(200), np.arcsinh(0.001), 60))

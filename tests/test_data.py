@@ -45,7 +45,7 @@ def test_mixture_density_integrates_to_one(d):
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_mixture_density_is_the_weighted_sum_of_gaussians(d):
-    """(MIX.1) (MIX.2) p(x) = Σ w_k N(x; μ_k, Σ_k), each term written with det Σ and Σ⁻¹."""
+    """(MIX.1) (MIX.2) p(x) = ∑ w_k N(x; μ_k, Σ_k), each term written with det Σ and Σ⁻¹."""
     x = np.random.default_rng(0).normal(0, 2, (20, d))
     expected = np.log(np.sum(component_densities(MIXTURES[d], x), axis=1))
     assert np.max(np.abs(MIXTURES[d].log_density(x) - expected)) < 1e-12
@@ -53,7 +53,7 @@ def test_mixture_density_is_the_weighted_sum_of_gaussians(d):
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_mixture_score_is_the_pull_of_the_components_weighted_by_responsibility(d):
-    """(MIX.3) (MIX.4) With r_k the share of component k in p(x), which sum to 1, ∇log p = −Σ r_k Σ_k⁻¹(x−μ_k)."""
+    """(MIX.3) (MIX.4) With r_k the share of component k in p(x), which sum to 1, ∇log p = −∑ r_k Σ_k⁻¹(x−μ_k)."""
     mixture, x = MIXTURES[d], np.random.default_rng(1).normal(0, 2, (20, d))
     parts = component_densities(mixture, x)
     r = parts / np.exp(mixture.log_density(x))[:, None]
@@ -74,7 +74,7 @@ def test_mixture_score_is_the_gradient_of_the_log_density(d):
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_jacobian_of_the_mixture_score_in_closed_form(d):
-    """(MIX.5) Σ r(u − s)(u − s)ᵀ − Σ r Σ⁻¹ is autograd's Jacobian, at unequal weights and covariances, far out too."""
+    """(MIX.5) ∑ r(u − s)(u − s)ᵀ − ∑ r Σ⁻¹ is autograd's Jacobian, at unequal weights and covariances, far out too."""
     mixture = MIXTURES[d]
     for x in np.array([[0.3, -0.2, 0.4], [1.5, 1.0, -0.6], [30.0, -20.0, 10.0]])[:, :d]:
         P = np.linalg.inv(mixture.covs)                                      # (K,d,d)
@@ -108,7 +108,7 @@ def test_log_sum_exp_is_exact_where_exp_overflows_or_underflows():
 
 
 def test_log_sum_exp_has_the_softmax_as_gradient():
-    """(MIX.7) With the maximum a constant to autograd the gradient still is e^a_k / Σ e^a_i, ties included."""
+    """(MIX.7) With the maximum a constant to autograd the gradient still is e^a_k / ∑ e^a_i, ties included."""
     a = np.array([[0.5, -1.0, 2.0], [3.0, 3.0, -2.0]])
     softmax = np.exp(a) / np.sum(np.exp(a), axis=1, keepdims=True)
     assert np.max(np.abs(grad(lambda a: np.sum(log_sum_exp(a)))(a) - softmax)) < 1e-14
@@ -133,7 +133,7 @@ def test_mixture_in_float32_agrees_with_float64():
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_mixture_samples_have_the_exact_moments(d):
-    """(MIX.1) E x = Σ w_k μ_k and E xxᵀ = Σ w_k (Σ_k + μ_k μ_kᵀ), within 5 standard errors by quadrature."""
+    """(MIX.1) E x = ∑ w_k μ_k and E xxᵀ = ∑ w_k (Σ_k + μ_k μ_kᵀ), within 5 standard errors by quadrature."""
     mixture, n = MIXTURES[d], 200_000
     x = mixture.sample(np.random.default_rng(5), n)
     y, volume = grid(d, 8, [0.05, 0.1, 0.3][d - 1])

@@ -29,7 +29,7 @@ def gauss_hermite(n):
 
 
 def weighted_dsm(score, x, z, w, sigma):
-    """Σ wₙ ½‖s(xₙ + σzₙ) + zₙ/σ‖² by denoising_loss itself: residual n is scaled by √(N wₙ)."""
+    """∑ wₙ ½‖s(xₙ + σzₙ) + zₙ/σ‖² by denoising_loss itself: residual n is scaled by √(N wₙ)."""
     r = np.sqrt(len(x) * w)[:, None]
     return denoising_loss(lambda x_noisy: r * score(x_noisy), x + sigma * (1 - r) * z, r * z, sigma)
 
@@ -200,7 +200,7 @@ def test_ddpm_is_denoising_in_other_variables(alpha_bar):
 
 @pytest.mark.parametrize("sigma", [0.1, 1.0, 7.0])
 def test_tweedie_gives_the_exact_posterior_mean_of_a_mixture(sigma):
-    """(DSM.8) against Σ_k r_k [μ_k + Σ_k (Σ_k + σ²I)⁻¹ (x̃ − μ_k)], Bayes' rule component by component."""
+    """(DSM.8) against ∑_k r_k [μ_k + Σ_k (Σ_k + σ²I)⁻¹ (x̃ − μ_k)], Bayes' rule component by component."""
     x_noisy = 3 * np.random.default_rng(7).standard_normal((20, 2))
     joint, means = [], []
     for weight, mean, cov in zip(MIXTURE.weights, MIXTURE.means, MIXTURE.covs):

@@ -63,7 +63,7 @@ def test_divergence_is_the_trace_of_the_jacobian(name):
 
 
 def test_divergence_sums_all_coordinates_in_five_dimensions():
-    """(JVP.2) A linear map has tr J = tr W in every row, a quadratic one Σ_j 2 a_j x_j."""
+    """(JVP.2) A linear map has tr J = tr W in every row, a quadratic one ∑_j 2 a_j x_j."""
     W, a, x = RNG.normal(0, 1, (5, 5)), RNG.normal(0, 1, 5), RNG.normal(0, 1, (4, 5))
     assert np.max(np.abs(divergence(lambda x: np.dot(x, W), x)[1] - np.trace(W))) < 1e-13
     assert np.max(np.abs(divergence(lambda x: a * x**2, x)[1] - 2 * np.dot(x, a))) < 1e-13

@@ -21,7 +21,7 @@ from scoremin.explicit import BLOCK
 
 
 def kernel_sum(x, data, h, skip=None):
-    """p_h(x)·n·(2πh²)^{d/2} and Σ k_i x_i at one x, in Python floats."""
+    """p_h(x)·n·(2πh²)^{d/2} and ∑ k_i x_i at one x, in Python floats."""
     total, pull = 0.0, [0.0] * len(x)
     for i, row in enumerate(data):
         if i != skip:
@@ -79,7 +79,7 @@ def test_kde_density_integrates_to_one(d, spacing):
 @pytest.mark.parametrize("d", [1, 2, 5])
 @pytest.mark.parametrize("h", [0.3, 1.0, 4.0])
 def test_kde_score_is_the_softmax_mean_shift(d, h):
-    """(ESM.3) (ESM.4) (Σ w_i x_i − x)/h² with the weights summed naively."""
+    """(ESM.3) (ESM.4) (∑ w_i x_i − x)/h² with the weights summed naively."""
     rng = np.random.default_rng(3)
     data, x = rng.normal(0, 1, (8, d)), rng.normal(0, 1.5, (6, d))
     assert np.max(np.abs(kde_score(x, data, h) - naive_score(x, data.tolist(), h))) < 1e-12 / h**2

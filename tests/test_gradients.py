@@ -151,7 +151,7 @@ def direction(a, seed):
 
 
 def dot(a, b):
-    """Σ a·b over nested lists of arrays."""
+    """∑ a·b over nested lists of arrays."""
     return np.dot(flatten(a)[0], flatten(b)[0])
 
 

@@ -90,7 +90,7 @@ def test_explicit_loss_expands_into_three_terms(d):
 
 @pytest.mark.parametrize("d", [1, 2])
 def test_integration_by_parts_moves_the_derivative_to_the_model(d):
-    """(ISM.2) (ISM.3) E[sᵀ∇log p] = Σ ∫ s_j ∂p/∂x_j = −Σ ∫ p ∂s_j/∂x_j, axis by axis; ∂p by autograd of p."""
+    """(ISM.2) (ISM.3) E[sᵀ∇log p] = ∑ ∫ s_j ∂p/∂x_j = −∑ ∫ p ∂s_j/∂x_j, axis by axis; ∂p by autograd of p."""
     make, params = SCORES["two hidden layers"](d)
     score, (x, w) = make(params), grid(d)
     slopes = elementwise_grad(lambda x: np.exp(MIXTURES[d].log_density(x)))(x) * SPACING[d]**d
@@ -113,7 +113,7 @@ def test_implicit_loss_of_single_points_is_the_integrand():
 
 @pytest.mark.parametrize("d", [1, 2, 4])
 def test_implicit_loss_is_half_the_square_plus_the_trace(d):
-    """(ISM.4) Mean over rows of ½‖s‖² + Σ_j ∂s_j/∂x_j, the derivatives by central differences."""
+    """(ISM.4) Mean over rows of ½‖s‖² + ∑_j ∂s_j/∂x_j, the derivatives by central differences."""
     x, score = np.random.default_rng(3).normal(0, 1.5, (7, d)), MLP(random_params([d, 6, 5, d], 4))
     tr = sum((score(x + e)[:, j] - score(x - e)[:, j]) / 2e-5 for j, e in enumerate(1e-5 * np.eye(d)))
     expected = sum(0.5 * np.dot(s, s) + t for s, t in zip(score(x), tr)) / 7

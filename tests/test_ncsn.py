@@ -80,7 +80,7 @@ def test_levels_overlap_by_half_at_the_ratio_of_the_rule():
 
 
 def test_loss_is_the_weighted_mean_of_denoising_losses():
-    """(NCSN.2) (NCSN.3) 1/L Σ σ_i² ℓ(θ; σ_i) with ℓ the denoising loss at one level: value and gradient."""
+    """(NCSN.2) (NCSN.3) 1/L ∑ σ_i² ℓ(θ; σ_i) with ℓ the denoising loss at one level: value and gradient."""
     rng = np.random.default_rng(0)
     x, z, params = MIXTURE.sample(rng, 11), rng.standard_normal((11, 2)), init_mlp(rng, [3, 8, 2])
 
@@ -156,7 +156,7 @@ def test_gradient_is_that_of_central_differences():
 
 
 def test_shared_linear_optimum_weighs_the_levels_by_sigma_squared():
-    """(NCSN.5) gradient 0 at A = (Σλ)(Σλ(S + σ²I))⁻¹, λ = σ², m = μ; not at the plain mean of levels."""
+    """(NCSN.5) gradient 0 at A = (∑λ)(∑λ(S + σ²I))⁻¹, λ = σ², m = μ; not at the plain mean of levels."""
     rng = np.random.default_rng(6)
     data = rng.standard_normal((20, 3)) @ rng.standard_normal((3, 3)) + [1, 2, -1]
     S, batch = np.cov(data.T, bias=True), at_all_levels(*exact_noise(data))

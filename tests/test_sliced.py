@@ -136,7 +136,7 @@ def jacobian_at(score, x):
 
 @pytest.mark.parametrize("kind, d", CASES)
 def test_second_moment_of_a_quadratic_form_needs_two_fourth_moments(kind, d):
-    """(SSM.9) E Q² = β((tr H)² + 2‖H‖²) + (α − 3β) Σ H_ii², (α, β) = (3, 1), (1, 1), 3β = α = 3d/(d+2)."""
+    """(SSM.9) E Q² = β((tr H)² + 2‖H‖²) + (α − 3β) ∑ H_ii², (α, β) = (3, 1), (1, 1), 3β = α = 3d/(d+2)."""
     (v, w), A = LAWS[kind](d), np.random.default_rng(13).normal(0, 1, (d, d))
     H = (A + A.T) / 2
     alpha, beta = {"gaussian": (3, 1), "rademacher": (1, 1), "sphere": (3 * d / (d + 2), d / (d + 2))}[kind]
