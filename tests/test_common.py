@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import scoremin as sm
-from figures import common, continuous_noise
+from figures import common, conditional, continuous_noise
 from figures.continuous_noise import HIGH, LOW, off_arcs, off_spiral, off_squares
 
 
@@ -229,3 +229,14 @@ def test_samplers_of_a_point_end_at_their_exact_variance(sampler):
         V = 0.85**2 * V + 0.3 * after**2 if after > 1.001 * LOW else V + 0.3 * after**2
     expected = LOW**2 if sampler == "ancestral" else V
     assert abs(np.mean(x**2) / expected - 1) < 5 * (2 / len(x))**0.5
+
+
+@pytest.mark.parametrize("method", ["DPS", "held"])
+def test_wrong_posteriors_are_slopes_of_their_likelihoods(method):
+    """∇ log N(y; H D(x), S) at a constant S, by central differences of D: noise² (DPS), HCHᵀ + noise² (∇S left out)."""
+    x, y, sigma, size = np.array([[0.3, -1.0], [-2.0, 2.5], [1.0, 1.0]]), -0.7, 1.3, 1e-5
+    shrunk = lambda x: (x + sigma**2 * conditional.prior(x, sigma)) @ conditional.H.T               # H D(x), (N,1)
+    slopes = np.hstack([(shrunk(x + e) - shrunk(x - e)) / (2 * size) for e in size * np.eye(2)])    # (N,2) of H D
+    S = conditional.NOISE**2 + (sigma**2 * slopes @ conditional.H.T if method == "held" else 0)     # HCHᵀ = σ² H ∂D Hᵀ
+    expected = conditional.prior(x, sigma) + slopes * (y - shrunk(x)) / S
+    assert np.allclose(conditional.scores(y)[method](x, sigma), expected, rtol=0, atol=1e-8)
