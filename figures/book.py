@@ -30,17 +30,36 @@ def units(c):
 
 def derivation(c, evidence, mark):
     """Rows of text and code: each begins with the text that the code belongs to, and goes on with text without code."""
-    rows, (runs, rest) = [["", "", ""]], units(c)
+    rows, (runs, rest) = [([], [], [])], units(c)
     for run, chunks in runs:
-        text = "".join(prose(c.blocks[i], evidence, mark) for i in run)
         if chunks:
-            rows.append([text, listing(c, chunks, mark), ""])
+            rows.append((run, chunks, []))
         else:
-            rows[-1][2] += text
-    box = lambda text: f"<div class=text>{text}</div>" if text else ""
-    out = "".join(f"<div class=side>{box(text)}{code}{box(more)}</div>\n" for text, code, more in rows if text or more)
-    rest = listing(c, rest, mark)
+            rows[-1][2].extend(run)
+    out, ahead, rest = "", 0, listing(c, rest, mark)
+    for first, chunks, more in rows:
+        k, after = split(c, first + more, chunks, ahead)
+        text, code = (listing(c, part, mark) for part in (chunks[:k], chunks[k:]))
+        text, more = (boxed(c, part, evidence, mark, below) for part, below in ((first, text), (more, "")))
+        kind = '"side up"' if ahead > 4 else "side"
+        out += f"<div class={kind}>{text}{code}{more}</div>\n" if text or more else ""
+        ahead = after
     return out + (f"<details class=rest><summary>The rest of {c.name}.py</summary>{rest}</details>\n" if rest else "")
+
+
+def boxed(c, run, evidence, mark, below):
+    text = "".join(prose(c.blocks[i], evidence, mark) for i in run)
+    return f"<div class=text>{text}{below}</div>" if run else ""
+
+
+def split(c, run, chunks, ahead):
+    """How many of the chunks stand below the text and not beside it, so that both columns end together, and by how many
+    lines that of code is then longer, if it was so many ahead; 28 letters of text are as high as a line of code."""
+    text = sum(len(line) for i in run for line in c.blocks[i]) / 28
+    heights = [1 + sum(1 + len(c.lines[row - 1]) // 76 for row in chunk.rows) for chunk in chunks]
+    longer = [ahead + sum(heights[k:]) - sum(heights[:k]) - text for k in range(len(chunks) or 1)]
+    k = min(range(len(longer)), key=lambda k: abs(longer[k]))
+    return k, max(0, longer[k])
 
 
 def opening(c, extra, own, records, evidence, mark):

@@ -37,7 +37,8 @@ def joined(found, one):
         if before == "math" and piece in CLOSING and not space:
             out = out.removesuffix("</math>") + f"<mtext>{piece}</mtext></math>"
         else:
-            out += " " * space or "<wbr>" * (kind == before == "math")
+            relation = piece.startswith('<math><mo form="infix"')  # has a space of its own
+            out += " " * (space and not relation) or "<wbr>" * (space or kind == before == "math")
             out += piece if kind == "math" else one(piece) if kind == "opaque" else escape(piece)
             before = kind
     return out.strip()
@@ -87,7 +88,7 @@ def tests_of(root, mark):
 def cells(line):
     """The texts of a line that stand apart by two spaces or more, outside brackets."""
     out = [""]
-    for text, gap in re.findall(r"((?:\S| (?! ))+)( *)", line.strip()):
+    for text, gap in re.findall(r"((?:\S| (?! )| +(?==))+)( *)", line.strip()):
         out[-1] += text
         out += [""] if len(gap) > 1 and all(out[-1].count(a) <= out[-1].count(b) for a, b in ("()", "[]")) else []
         out[-1] += " " * (len(gap) > 1 and bool(out[-1]))

@@ -2,270 +2,244 @@
 
     pieces("½‖s‖² + tr ∂s/∂x = c where x > 1")      math, math, text, math: lines may break between them
 
-A slash without spaces binds the factors that touch it, one with spaces all factors of its term. Brackets around the
-whole of a numerator, a denominator, a script or a root are left out, no others. Words are text, and what cannot be
-read as mathematics stays text too, as it was written.
+A text becomes tokens; runs of those that are no language become rows of nodes, and these MathML. A slash without spaces
+divides the factors that touch it, one with spaces all factors of its term. Brackets around the whole of a numerator, a
+denominator, an exponent or a root are left out, no others. What cannot be read as mathematics stays as it was written.
 """
 
 import html
 import re
-import unicodedata
 from collections import deque, namedtuple
 from itertools import pairwise
+from unicodedata import normalize
 
 words = str.split
-FUNCTIONS = {*words("log exp det tr min max cos sin tanh asinh Var Cov KL ED")}
-NAMES = {*words("step ridge prior shift scale target noise const")}
-SHORT_WORDS = {*words("of in to at is if so by on or as be no it up an we us do eq vs de et al VE VP")}
-TWO_LETTERS = {*words("Jv dx dt dw df")}  # mathematics wherever they stand
+FUNCTIONS = {*words("log exp det tr min max median cos sin tanh asinh Var Cov KL ED")}
+NAMES = {*words("step steps ridge prior shift scale target noise ratio const")}
+SHORT_WORDS = {*words("of in to at is if so by on or as be no it up an we us do eq vs de et al VE VP FD")}
+TWO_LETTERS = {*words("Jv dx dt du dw")}  # mathematics wherever they stand
 AFTER_A_LETTER = {*words("and or is are has have of with by at to from in for on as the")}  # "a and b", not "a sum"
-RELATIONS = {*words("= =: < > ≤ ≥ ≈ ∼ → ← ∝ ≠ ≪ ≫ ∈ ≡ ⇒")}
-SIGNS, OPEN, BARS = set("+−±"), {"(": ")", "[": "]", "{": "}"}, set("‖|")
+RELATIONS, SIGNS = {*words("= =: < > ≤ ≥ ≈ ∼ → ← ∝ ≠ ≪ ≫ ∈ ≡ ⇒")}, set("+−±")
 OPERATORS = RELATIONS | SIGNS | set("∘·×")
-PUNCTUATION, TEXT = set(",;:."), set('"?!%–—-&’“”*`')
+OPEN, CLOSE, BARS = set("([{"), set(")]}"), set("‖|")
+PUNCTUATION, TEXT = set(",;:."), set('"?!%–—-&’“”`^_')
+FRACTIONS = "½⅓¼⅛"
 ACCENTS = {"\u0303": "˜", "\u0302": "ˆ", "\u0304": "¯", "\u0307": "˙", "\u0308": "¨"}
-SCRIPTS = {*words("sub low sup high prime")}
-BARE = ' class="bare"'  # brackets around it were left out
-THIN = '<mspace width="0.17em"/>'
-RUN = r"(?:[A-Za-z0-9½∞\u0370-\u03ff][\u0300-\u036f]*)+(?:-[A-Z]+)*"
-ROUND = r"\((?:[^()]|\([^()]*\))*\)"
-GROUP = r"\{(?:[^{}]|\{[^{}]*\})*\}"
-TOKEN = re.compile(rf"""(?P<text>e\.g\.|i\.e\.|et\ al\.|->|\d-D\b|'s\b)
-    |_(?P<sub>{GROUP}|{ROUND}|[+−±]|{RUN}'*)|\^(?P<sup>{GROUP}|{ROUND}|[−-]?{RUN})
-    |(?P<low>[₀-₉₊₋]+)|(?P<high>[⁰¹²³⁴-⁹⁺⁻ᵀᵏⁿ]+)|(?P<prime>'+)|(?P<number>\d*\.?\d+)
+LANGUAGE, SCRIPTS = ("word", "opaque", "text"), ("sub", "sup", "mark")
+RUN = rf"(?:[A-Za-z0-9{FRACTIONS}∞\u0370-\u03ff][\u0300-\u036f]*)+(?:-[A-Z]+)*"
+GROUP = r"\{[^{}]*\}|\((?:[^()]|\([^()]*\))*\)"
+TOKEN = rf"""(?P<text>->|\d-D\b|'s\b)|_(?P<sub>{GROUP}|[+−±]|{RUN}'*)|\^(?P<sup>{GROUP}|[−-]?{RUN})
+    |(?P<low>[₀-₉₊₋]+)|(?P<high>[⁰¹²³⁴-⁹⁺⁻ᵏⁿ]+)|(?P<mark>'+|ᵀ|(?<=θ)\*)|(?P<number>\d*\.?\d+|[{FRACTIONS}])
     |(?P<word>[A-Za-z]-[a-z]{{2,}}|[A-Za-z]{{3,}}\d+|[A-Za-zÀ-ÿ]{{2,}}(?![\u0300-\u036f])(?:['’-][A-Za-zÀ-ÿ]+)*)
-    |(?P<letter>[^\W\d_][\u0300-\u036f]*|[∇∂…∞½¼⅛∑∫√\#])|(?P<op>=:|[^\s\w]|_)""", re.VERBOSE)
-Token = namedtuple("Token", "kind text space")  # space: whether one stands before it
-Item = namedtuple("Item", "kind html token bare")  # bare: the same without its outer brackets
+    |(?P<letter>[^\W\d_][\u0300-\u036f]*|[∇∂…∞∑∫√\#]|\|(?=_))|(?P<slash>/)|(?P<op>=:|[^\s\w]|_)"""
+Token = namedtuple("Token", "kind text space source")  # space: whether one stands before it
+Node = namedtuple("Node", "kind token parts")  # its first token; parts: rows, which are lists of nodes
 
 
-def tokens(text, opaque):
-    """The tokens of a text, one opaque where that pattern matches."""
-    out, at, text = [], 0, unicodedata.normalize("NFC", text)
-    for m in re.finditer(rf"(?P<opaque>{opaque})|{TOKEN.pattern}", text, re.VERBOSE):
-        kind = m.lastgroup
-        if kind == "word" and m[0] not in SHORT_WORDS | FUNCTIONS and (
-                len(m[0]) == 2 or (len(m[0]) < 5 and text[m.end():m.end() + 1] == "ᵀ")):
+# Tokens, of language or of mathematics.
+
+
+def tokens(text, opaque="(?!)", small=False):
+    """The tokens of a text, one opaque where that pattern matches; where all is small, a slash is an operator."""
+    out, at, text = [], 0, normalize("NFC", text)
+    for m in re.finditer(rf"(?P<opaque>{opaque})|{TOKEN}", text, re.VERBOSE):
+        kind, value = m.lastgroup, m[m.lastgroup].replace("~", "∼")
+        if kind in ("low", "high"):
+            kind, value = {"low": "sub", "high": "sup"}[kind], normalize("NFKC", value)
+        elif kind == "word" and value not in SHORT_WORDS | FUNCTIONS and (
+                len(value) == 2 or (len(value) < 5 and text[m.end():m.end() + 1] == "ᵀ")):
             kind = "pair"  # a product of letters
-        out.append(Token(kind, m[kind] if kind in ("sub", "sup") else m[0].replace("~", "∼"), m.start() > at))
+        out.append(Token("op" if kind == "slash" and small else kind, value, m.start() > at, m[0]))
         at = m.end()
     return out
 
 
 def is_text(line, i, prose):
     """Whether a token is one of the language and not of mathematics; brackets are settled later."""
-    token = line[i]
-    before, after = (line[j] if 0 <= j < len(line) else Token("op", ".", False) for j in (i - 1, i + 1))
-    language, signs = ("word", "opaque", "text"), OPERATORS | BARS | {"/"}
-    if prose and (token.text in NAMES or (token.kind == "pair" and token.text not in TWO_LETTERS)):  # beside a sign
-        return not (before.text in signs or after.text in signs or after.kind in SCRIPTS
-                    or (not token.space and before.kind not in (*language, "op")))
-    if (token.text == "a" or (token.text == "A" and before.text in ".:")) and after.space:  # the article
-        word = after.kind in language
-        return after.text not in AFTER_A_LETTER if word else prose and after.kind in ("letter", "pair")
-    scripted = after.kind in ("high", "sup") and not after.space
-    return (token.kind in language and token.text not in FUNCTIONS | NAMES and not scripted) or token.text in TEXT
+    stop = Token("op", ".", False, ".")
+    before, token, after = [stop, *line, stop][i:i + 3]
+    if token.text == "a" or (token.text == "A" and before.text in ".:"):  # the article, or a letter?
+        if after.kind in LANGUAGE:
+            return after.text not in AFTER_A_LETTER
+        return prose and after.space and after.kind in ("letter", "pair")
+    if token.kind == "pair" or token.text in NAMES:
+        return prose and token.text not in TWO_LETTERS and not beside_a_sign(before, token, after)
+    return token.text in TEXT or (token.kind in LANGUAGE and token.text not in FUNCTIONS)
 
 
-def brackets(line, text):
-    """The same tokens, brackets and bars now open, close or op; text gains brackets without partner or around text."""
-    stack, kinds = [], [token.kind for token in line]
-    for i, (_, mark, _) in enumerate(line):
-        if mark in BARS and stack and line[stack[-1]].text == mark and not signed(line[i - 1]):
-            kinds[i], kinds[stack.pop()] = "close", "open"
-        elif mark in OPEN or (mark in BARS and opens(line, i)):
-            stack.append(i)
-        elif mark in OPEN.values():
-            start = stack.pop() if stack else i
-            if OPEN.get(line[start].text) == mark and not any(text[start:i]):
-                kinds[i], kinds[start] = "close", "open"
-            else:
+def beside_a_sign(before, token, after):
+    """Whether a sign, a bar, a slash or a script belongs to a name, or it touches a factor."""
+    signs = OPERATORS | BARS | {"/"}
+    return (before.text in signs or after.text in signs or after.kind in SCRIPTS
+            or (not token.space and before.kind not in (*LANGUAGE, "op")))
+
+
+def bracketed(line, text):
+    """The same tokens, brackets and bars with a partner now open or close; text gains brackets around text."""
+    begun, kinds = [], [token.kind for token in line]
+    for i, token in enumerate(line):
+        while begun and token.text in CLOSE and line[begun[-1]].text in BARS:
+            begun.pop()  # a bar alone, as in p(x|y)
+        if begun and (token.text in CLOSE or token.text == line[begun[-1]].text in BARS):
+            start = begun.pop()
+            if token.text in CLOSE and any(text[start:i]):
                 text[i] = text[start] = True
-    text[:] = [flag or i in stack for i, flag in enumerate(text)]
-    return [Token(kind, *token[1:]) for kind, token in zip(kinds, line)]
+            else:
+                kinds[i], kinds[start] = "close", "open"
+        elif token.text in OPEN | BARS:
+            begun.append(i)
+    return [token._replace(kind=kind) for kind, token in zip(kinds, line)]
 
 
-def signed(token):
-    """Whether a token is an operator, not an index like the sign of s_−."""
-    return token.kind == "op" and token.text in OPERATORS
+# From tokens to nodes: a row is made of terms and operators, a term of clusters, a cluster of factors that touch.
 
 
-def opens(line, i):
-    """Whether a bar has a partner before the bracket that holds both ends; one between spaces has none."""
-    depth = 0
-    if line[i].text == "|" and line[i].space and line[i + 1:i + 2] and line[i + 1].space:
-        return False
-    for token in line[i + 1:]:
-        if depth == 0 and token.text == line[i].text:
-            return True
-        depth += (token.text in OPEN) - (token.text in OPEN.values())
-        if depth < 0:
-            return False
-    return False
-
-
-# A row of factors and signs.
-
-
-def letter(text, name=False):
-    """An identifier: one letter is italic but for capital Greek ones and ∇; accents stand above."""
-    base, *marks = unicodedata.normalize("NFD", text)
-    if name or any(mark not in ACCENTS for mark in marks):
-        return f"<mi>{html.escape(text)}</mi>"
-    upright = ' mathvariant="normal"' if base in "∇∞" or "Α" <= base <= "Ω" else ""
-    out = f"<mi{upright}>{base}</mi>"
-    for mark in marks:
-        out = f'<mover>{out}<mo stretchy="false" scriptlevel="+0">{ACCENTS[mark]}</mo></mover>'
+def row(line):
+    """The nodes up to a closing bracket."""
+    out = []
+    while line and line[0].kind != "close":
+        if line[0].kind == "op":
+            prefix = line[0].text in SIGNS and (not out or out[-1].kind == "op")
+            out.append(Node("op", line.popleft(), "prefix" if prefix else "infix"))
+        else:
+            out += term(line)
     return out
 
 
-def script(kind, text):
-    """What is raised or lowered, one element; in braces or brackets a row of its own."""
-    inner = text[1:-1] if text[0] == "{" or (text[0] == "(" and kind == "sup") else text
-    if text == "ᵀ":
-        return '<mi mathvariant="normal">T</mi>'
-    if re.fullmatch(r"[A-Z]{2,}(-[A-Z]+)*|[A-Za-z]{3,}", inner):
-        return f"<mi>{inner}</mi>"
-    if kind in ("high", "low"):
-        inner = unicodedata.normalize("NFKC", text)
-    row = items(parsed(inner), True)
-    bare = BARE * (text != inner and text[0] == "(")
-    return row[0].html if len(row) == 1 and not bare else f"<mrow{bare}>{grouped(row)}</mrow>"
+def term(line):
+    """Clusters side by side; a slash between spaces divides all before it by all after it."""
+    out = product(line)
+    while line and line[0].kind == "slash":
+        line.popleft()
+        out = [fraction(out, product(line))]
+    return out
 
 
-def scripts(base, line, below):
-    """A factor with its indices, primes and exponents; those of a sum stand below and above."""
-    low, high = [], []
-    while line and line[0].kind in SCRIPTS:
-        kind, text, _ = line.popleft()
-        (low if kind in ("sub", "low") else high).append(
-            f"<mo>{'′' * len(text)}</mo>" if kind == "prime" else script(kind, text))
-    low, high = (f"<mrow>{''.join(part)}</mrow>" if len(part) > 1 else "".join(part) for part in (low, high))
-    under, over = ("under", "over") if below else ("sub", "sup")
-    tag = f"m{under * bool(low)}{over * bool(high)}"
-    return f"<{tag}>{base}{low}{high}</{tag}>" if low or high else base
+def product(line):
+    """Clusters side by side; d KL/dσ² and Var a/Var b are fractions as a whole."""
+    out = cluster(line)
+    while begins(line):
+        name, (first, *more) = out[-1].token.text, cluster(line)
+        if first.kind == "mfrac" and name in FUNCTIONS | {"d"} and first.parts[1][0].token.text.startswith(name):
+            first = fraction([out.pop(), *first.parts[0]], first.parts[1])
+        out += [first, *more]
+    return out
 
 
-def parsed(text):
-    """A text that is all mathematics, as tokens with their brackets."""
-    line = tokens(text, "(?!)")
-    return deque(brackets(line, [False] * len(line)))
+def cluster(line):
+    """Factors that touch; a slash that touches them divides all before it by all after it."""
+    out = touching(line)
+    while line and line[0].kind == "slash" and not line[0].space:
+        line.popleft()
+        out = [fraction(out, touching(line, divisor=True))]
+    return out
 
 
-def factor(line, small):
-    """One factor and its scripts, taken from the left of the line."""
-    token = line.popleft()
+def touching(line, divisor=False):
+    """Factors without space between; a function that touches something has with it what follows, as in ∂²log p/∂x."""
+    out = [factor(line)]
+    while begins(line) and (not line[0].space or (
+            (divisor or len(out) > 1) and out[-1].token.text in FUNCTIONS)):
+        out.append(factor(line))
+    return out
+
+
+def begins(line):
+    """Whether a factor is next."""
+    return bool(line) and line[0].kind not in ("op", "slash", "close", *SCRIPTS)
+
+
+def fraction(over, under):
+    return Node("mfrac", over[0].token, [unbracketed(over), unbracketed(under)])
+
+
+def unbracketed(nodes):
+    """A row without the round bracket that holds all of it."""
+    if len(nodes) == 1 and nodes[0].kind == "bracket" and nodes[0].token.text == "(":
+        return [Node("bare", *nodes[0][1:])]
+    return nodes
+
+
+def factor(line):
+    """A letter, a number, a root or a bracket, with its scripts; those of a sum stand below and above."""
+    if not begins(line):
+        raise ValueError("half a formula")
+    token, low, high = line.popleft(), [], []
     if token.text == "√":
-        inner = factor(line, small)
-        return Item("atom", f"<msqrt>{inner.bare or inner.html}</msqrt>", token, None)
-    html_, bare = leaf(token), None
+        return Node("msqrt", token, [unbracketed([factor(line)])])
+    node = Node("leaf", token, None)
     if token.kind == "open":
-        inner = items(line, small)
-        end = line.popleft()
-        row = grouped(inner)
-        flat = "" if re.search("<mfrac|<munder|[∑∫]", row) else ' stretchy="false"'
-        html_ = f"<mrow><mo{flat}>{token.text}</mo>{row}<mo{flat}>{end.text}</mo></mrow>"
-        bare = f"<mrow{BARE}>{row}</mrow>" if token.text == "(" else None
-    scripted = scripts(html_, line, token.text in ("∑", "max", "min"))
-    return Item("atom", scripted, token, bare if scripted == html_ else None)
+        node = Node("bracket", token, [row(line), line.popleft().text])
+    while line and line[0].kind in SCRIPTS:
+        (low if line[0].kind == "sub" else high).extend(script(line.popleft()))
+    under, over = ("under", "over") if token.text in ("∑", "max", "min", "median") else ("sub", "sup")
+    kind = f"m{under * bool(low)}{over * bool(high)}"
+    return Node(kind, token, [part for part in ([node], low, high) if part]) if low or high else node
+
+
+def script(token):
+    """The row that is raised or lowered, from its text; braces are left out, and an exponent's round brackets."""
+    if token.kind == "mark":
+        return [Node("leaf", token, None)]
+    braces = token.text[0] == "{"
+    line = tokens(token.text[1:-1] if braces else token.text, small=True)
+    nodes = row(deque(bracketed(line, [False] * len(line))))
+    return nodes if braces or token.kind == "sub" else unbracketed(nodes)
+
+
+# From nodes to MathML.
+
+
+def written(nodes):
+    """A row, with thin spaces between factors that stand apart in the source and before functions."""
+    out, before = "", None
+    for node in nodes:
+        if before and "op" not in (before.kind, node.kind) and (node.token.space or node.token.text in FUNCTIONS):
+            out += '<mspace width="0.17em"/>'
+        out, before = out + element(node), node
+    return out
+
+
+def grouped(nodes):
+    """A row as one element."""
+    return written(nodes) if len(nodes) == 1 else f"<mrow>{written(nodes)}</mrow>"
+
+
+def element(node):
+    kind, token, parts = node
+    if kind == "op":
+        form = f' form="{parts}"' if token.text in OPERATORS else ' lspace="0" rspace="0"' * (token.text == "/")
+        return f"<mo{form}>{html.escape(token.text)}</mo>"
+    if kind == "leaf":
+        return leaf(token)
+    if kind == "bare":
+        return f'<mrow class="bare">{written(parts[0])}</mrow>'
+    if kind == "bracket":
+        inner = written(parts[0])
+        flat = "" if re.search("<mfrac|<munder|[∑∫]", inner) else ' stretchy="false"'
+        return f"<mrow><mo{flat}>{token.text}</mo>{inner}<mo{flat}>{parts[1]}</mo></mrow>"
+    return f"<{kind}>{''.join(map(grouped, parts))}</{kind}>"
 
 
 def leaf(token):
-    """A token without parts."""
-    kind, text, _ = token
-    if kind == "number" or text in "½¼⅛":
+    """A number, a name, a sign, letters: italic but for capital Greek ones, ∇, ∞ and the T of a transpose."""
+    kind, text, *_ = token
+    if kind == "number":
         return f"<mn>{text}</mn>"
-    if kind == "pair":
-        return "<mrow>" + "".join(letter(c) for c in text) + "</mrow>"
-    if text in "∑∫|#":
-        return f"<mo>{text}</mo>"
-    return letter(text, name=kind == "word")
+    if kind == "word":
+        return f"<mi>{html.escape(text)}</mi>"
+    if text[0] in "∑∫|'*":
+        return f"<mo>{text.replace(chr(39), '′')}</mo>"
+    upright = ' mathvariant="normal"' if text in "∇∞ᵀ" or "Α" <= text <= "Ω" else ""
+    letters = "".join(accented(f"<mi{upright}>{letter[0]}</mi>", letter[1:])
+                      for letter in re.findall(r".[\u0300-\u036f]*", normalize("NFD", text.replace("ᵀ", "T"))))
+    return f"<mrow>{letters}</mrow>" if kind == "pair" else letters
 
 
-def items(line, small):
-    """The factors and signs of a row, up to its closing bracket."""
-    out = []
-    while line and line[0].kind != "close":
-        token = line[0]
-        if token.text == "Σ" and is_sum(line):
-            line[0] = token = token._replace(text="∑")
-        bar = token.text in BARS and (len(line) < 2 or line[1].kind != "sub")
-        if token.kind in SCRIPTS or token.text in ("^", "_"):
-            raise ValueError(f"nothing to put {token.text} on")
-        if (token.kind == "op" and (token.text != "|" or bar)) or token.text == "/":
-            out.append(sign(line.popleft(), out, small))
-        else:
-            out.append(factor(line, small))
-    return out
-
-
-def is_sum(line):
-    """Σ is a sum where a factor follows after a space, a covariance elsewhere."""
-    after = next((token for token in list(line)[1:] if token.kind != "sub"), None)
-    return after is not None and after.space and after.kind not in ("op", "close") and after.text != "/"
-
-
-def sign(token, before, small):
-    """An operator; one with nothing before it binds to what follows."""
-    if token.text == "/" and not small:
-        return Item("slash", "<mo>/</mo>", token, None)
-    form = ' lspace="0" rspace="0"' if token.text == "/" else ""
-    if token.text in OPERATORS:
-        alone = token.text in SIGNS and (not before or before[-1].kind in ("op", "slash"))
-        form = f' form="{"prefix" if alone else "infix"}"'
-    return Item("op", f"<mo{form}>{html.escape(token.text)}</mo>", token, None)
-
-
-def spaced(row):
-    """A row with thin spaces between factors that stand apart in the source, and around functions."""
-    out, before = "", None
-    for item in row:
-        if before and before.kind == item.kind == "atom" and (
-                item.token.space or item.token.text in FUNCTIONS
-                or (before.token.text in FUNCTIONS and item.token.kind != "open")):
-            out += THIN
-        out, before = out + item.html, item
-    return out
-
-
-def part(row):
-    """A numerator or a denominator."""
-    return row[0].bare if len(row) == 1 and row[0].bare else f"<mrow>{spaced(row)}</mrow>"
-
-
-def applied(row, i):
-    """Whether a function belongs to the factor before it, as in ∂²log p and ∇log p."""
-    return row[i].token.text in FUNCTIONS and not row[i].token.space and i > 0 and row[i - 1].kind == "atom"
-
-
-def fractions(row):
-    """The same row with slashes as fractions, from left to right."""
-    slash = next((i for i, item in enumerate(row) if item.kind == "slash"), None)
-    if slash is None:
-        return row
-    start, end = reach(row, slash)
-    if start == slash or end == slash + 1:
-        raise ValueError("half a fraction")
-    html_ = f"<mfrac>{part(row[start:slash])}{part(row[slash + 1:end])}</mfrac>"
-    return fractions([*row[:start], Item("atom", html_, row[start].token, None), *row[end:]])
-
-
-def reach(row, i):
-    """Where the numerator of the slash at i starts and where its denominator ends: all factors, or those that touch."""
-    loose, start, end = row[i].token.space, i, i + 1
-    while start and row[start - 1].kind == "atom" and (
-            loose or start == i or not row[start].token.space or applied(row, start - 1)):
-        start -= 1
-    while end < len(row) and row[end].kind == "atom" and (
-            loose or not row[end].token.space or row[end - 1].token.text in FUNCTIONS):
-        end += 1
-    first = row[start - 1].token.text if 0 < start < i < end - 1 else ""
-    same = first in FUNCTIONS | {"d"} and row[i + 1].token.text.startswith(first)  # d KL/dσ², Var a/Var b
-    return start - same, end
-
-
-def grouped(row):
-    return spaced(fractions(row))
+def accented(letter, marks):
+    for mark in marks:
+        letter = f'<mover>{letter}<mo stretchy="false" scriptlevel="+0">{ACCENTS.get(mark, mark)}</mo></mover>'
+    return letter
 
 
 # A text of both.
@@ -273,47 +247,39 @@ def grouped(row):
 
 def pieces(text, prose=False, opaque="(?!)"):
     """(kind, html or text, whether a space stands before it) of each piece; kind is "math", "text" or "opaque"."""
-    line = tokens(text, opaque)
+    line, out, run, depth = tokens(text, opaque, small=prose), [], [], 0
     flags = [is_text(line, i, prose) for i in range(len(line))]
-    line = brackets(line, flags)
-    out, run, depth = [], [], 0
-    for token, flag in zip(line, flags):
+    for token, flag in zip(bracketed(line, flags), flags):
         depth += (token.kind == "open") - (token.kind == "close")
         if flag or (depth == 0 and token.text in PUNCTUATION):
-            out += mathematics(run, prose) if run else []
+            kind = "opaque" if token.kind == "opaque" else "text"
+            out += [*mathematics(run, prose), (kind, token.source, token.space)]
             run = []
-            out.append(("opaque" if token.kind == "opaque" else "text", source([token]), token.space))
         else:
             run.append(token)
-    return out + (mathematics(run, prose) if run else [])
-
-
-def source(line):
-    """Tokens as they were written."""
-    return "".join(" " * (t.space and i > 0) + {"sub": "_", "sup": "^"}.get(t.kind, "") + t.text
-                   for i, t in enumerate(line)).replace("∼", "~")
+    return out + mathematics(run, prose)
 
 
 def mathematics(run, prose):
     """The pieces of a run of mathematical tokens; as it was written, if it is none."""
-    number = all(t.kind in ("number", "op") or t.text in NAMES | FUNCTIONS for t in run)
+    line, source = deque(run), "".join(" " * (t.space and i > 0) + t.source for i, t in enumerate(run))
     try:
-        line = deque(run)
-        row = [] if prose and number else fractions(items(line, prose))
+        nodes = row(line)
     except (ValueError, IndexError):
-        row = []
-    if not row or line:
-        return [("text", source(run), run[0].space)]
-    ends = [*(starts(row) if len(source(run)) > 16 else [0]), len(row)]  # short ones stay whole
-    return [("math", f"<math>{spaced(row[i:j])}</math>", row[i].token.space and i == 0) for i, j in pairwise(ends)]
+        nodes = []
+    number = prose and all(t.kind in ("number", "op") or t.text in NAMES | FUNCTIONS for t in run)
+    if not nodes or line or number:
+        return [("text", source, run[0].space)] if run else []
+    ends = [*(starts(nodes) if len(source) > 16 else [0]), len(nodes)]  # short ones stay whole
+    return [("math", f"<math>{written(nodes[i:j])}</math>", i == 0 and run[0].space) for i, j in pairwise(ends)]
 
 
-def starts(row):
+def starts(nodes):
     """Where a line may break: before a relation, a sum, a factor after many."""
     out = [0]
-    for i, item in enumerate(row[1:], 1):
-        infix = item.kind == "op" and item.token.text in RELATIONS | SIGNS and row[i - 1].kind != "op"
-        alone = i - out[-1] == 1 and "<mfrac" not in row[i - 1].html  # one letter stays with its relation
-        if (infix and not alone) or (item.kind == "atom" and item.token.space and i - out[-1] > 8):
+    for i, (before, node) in enumerate(pairwise(nodes), 1):
+        infix = node.kind == "op" and node.token.text in RELATIONS | SIGNS and before.kind != "op"
+        alone = i - out[-1] == 1 and before.kind != "mfrac"  # one letter stays with its relation
+        if (infix and not alone) or (node.kind != "op" and node.token.space and i - out[-1] > 8):
             out.append(i)
     return out

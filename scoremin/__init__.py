@@ -1,14 +1,16 @@
 """scoremin: score matching, complete and small, in NumPy and autograd.
 
-The score of a density p is the gradient of its logarithm, ∇log p(x). A model of it needs no
-normalising constant, can be learned from samples in several ways, and is enough to draw new ones.
+The score of a density p is the gradient of its logarithm, ∇log p(x). A constant factor of p does not change it, so a
+model of it needs no normalising constant; it can be learned from samples in several ways, and is enough to draw new
+ones.
 
-A *score function* is any function score(x) that takes points (N, d) and returns arrows s (N, d); a
-*noise-conditional* one is score(x, sigma), sigma a number or (N,). Objectives, samplers and metrics take
-any score function: a network, a closed form, minus the gradient of an energy, a KDE. Objectives are pure,
-their noise z and probes v come in as arguments; samplers and training take an explicit rng.
+A *score function* is any function score(x) that takes points (N, d) and returns arrows s (N, d); a *noise-conditional*
+one is score(x, sigma), sigma a number or (N,). Objectives, samplers and metrics take any score function: a network, a
+formula, minus the gradient of an energy, a kernel estimate. Objectives are pure, their noise z and probes v come in as
+arguments; samplers and training take an explicit rng.
 
-Notation, the same in every chapter (rows are samples, N of them in d dimensions):
+These letters mean the same in all chapters, unless one says otherwise, and are explained where they first stand; rows
+are samples, N of them in d dimensions. Any other letter holds in its own chapter, which says what it is.
 
     params θ       list of (W, b), y = xW + b         x, x_noisy   points (N,d); x̃ = x + σz
     score, s       score function, its value (N,d)    z            standard normal noise (N,d)
@@ -16,29 +18,23 @@ Notation, the same in every chapter (rows are samples, N of them in d dimensions
     φ, ς           SiLU, sigmoid                      sigma, σ     noise level; sigmas σ_1 … σ_L descend
     tr             trace of ∂s/∂x, (N,)               h            KDE bandwidth
     ∘              product entry by entry             step         Langevin step, x + step/2 s + √step z
-    H, y           what is seen of x, y = Hx + noise  (m,d) and (m,), or (N,m) one a row
 
-E is a mean over what is random, as in E[z] or E‖z‖² = d; an energy is written with its point, E(x).
-Products bind from the tightest: matrix product, then ∘, then a sum. A letter that the field uses twice
-is scoped, and said so at the head of its chapter: L is the number of layers in NET and BP, T a
-temperature in LD, a an activation in NET and BP, a precision in LD and a set of points in MET, m a mean
-in ISM to NCSN, a moment of Adam in FIT and a number of features in LIN, c the data's spread, D a denoiser (in NCSN
-a diameter), H a symmetric matrix in SSM and ISM, B a field of matrices in ISM and LIN and a product in BP, α and β
-moments in SSM and factors in DSM; in COND w is a weight, V and v are variances, C and S covariances, m counts
-observations; elsewhere C is a constant free of θ. ᵀ is a transpose.
+E is a mean over what is random, as in E[z] or E‖z‖² = d; an energy is written with its point, E(x). ᵀ is a transpose.
+Products bind from the tightest: matrix product, then ∘, then a sum. L counts layers in NET and BP, noise levels
+elsewhere.
 
-The code of a loss reads as its equation does, by three verbs: mean(a) is E[a], half_square(a) is ½‖a‖²
-and inner(a, b) is aᵀb, of each row.
+The code of a loss reads as its equation does, by three verbs: mean(a) is E[a], half_square(a) is ½‖a‖² and inner(a, b)
+is aᵀb, of each row.
 
-Read in this order; each file is a chapter, its docstring the derivation, and a comment (ISM.4) in
-the code means "this line computes equation ISM.4":
+Read in this order; each file is a chapter, its docstring the derivation, and a comment (ISM.4) in the code means "this
+line computes equation ISM.4":
 
     data          MIX      densities, scores and samples in closed form
     network       NET EBM  the MLP as a score, as a noise-conditional score, as an energy
     derivatives   JVP      directional derivatives and the divergence of any score function
     explicit      ESM      match a known or estimated score
     implicit      ISM      match an unknown score, with the exact trace
-    linear        LIN      the same as least squares, for models linear in their parameters
+    linear        LIN      the same by one linear solve, for models linear in their parameters
     sliced        SSM      the same with random probes, in two passes whatever d is
     denoising     DSM      learn the score of noisy data by predicting the noise
     ncsn          NCSN     many noise levels, one network
@@ -50,8 +46,8 @@ the code means "this line computes equation ISM.4":
     recipe        REC      own data: all of it in one function, which says how good and when it copies
     backprop      BP       engine room: the MLP's derivatives by hand, what autograd records
 
-Numbers of equations are names and stay: a later one may stand between earlier ones. checks.py, also engine
-room, says what a public function demands of its arguments; a reader of the mathematics may skip both.
+Numbers of equations are names, not places: a later one may stand between earlier ones. checks.py, also engine room,
+says what a public function demands of its arguments; a reader of the mathematics may skip both.
 """
 
 from .conditional import given, posterior_score

@@ -3,27 +3,26 @@
 How does a loss change with each weight? The chain rule answers, layer by layer from the output back, and does so again
 where the loss contains derivatives of the network, as those of ISM and SSM do. Autograd pays a fixed price for every
 operation it records; here the whole network is one, with a rule of its own, which a port to a language without nested
-automatic differentiation needs too. Rows are samples; ∘ is the elementwise product, which binds looser than a matrix
-product; l = 1 … L counts layers (elsewhere L counts noise levels); dots are derivatives along v.
+automatic differentiation needs too. Here l = 1 … L counts layers, and dots are derivatives along v.
 
 Values, and tangents along v (N,d), or M of them (M,N,d), by the product and chain rules:
 
     (BP.1)  y_l = a_{l−1} W_l + b_l,   a_l = φ(y_l),              a_0 = x,   s = y_L
     (BP.2)  ẏ_l = ȧ_{l−1} W_l,         ȧ_l = φ'(y_l) ∘ ẏ_l,       ȧ_0 = v,   Jv = ẏ_L
 
-Let a loss ℓ depend on s and Jv, and write δ_l = ∂ℓ/∂y_l, δ̇_l = ∂ℓ/∂ẏ_l; the start, δ_L = ∂ℓ/∂s and
-δ̇_L = ∂ℓ/∂(Jv), is what autograd hands over. A weight enters (BP.1) and (BP.2) once each:
+Let a loss ℓ depend on s and Jv, and write δ_l = ∂ℓ/∂y_l, δ̇_l = ∂ℓ/∂ẏ_l; the start, δ_L = ∂ℓ/∂s and δ̇_L = ∂ℓ/∂(Jv), is
+what autograd hands over. A weight enters (BP.1) and (BP.2) once each:
 
     (BP.3)  ∂ℓ/∂W_l = a_{l−1}ᵀ δ_l + ∑_M ȧ_{l−1}ᵀ δ̇_l,   ∂ℓ/∂b_l = ∑_N δ_l
 
-where ∑_M and ∑_N are sums over probes and rows. A tangent ȧ_l enters only ẏ_{l+1}; but y_l enters a_l
-and, through φ'(y_l), every ȧ_l:
+where ∑_M and ∑_N are sums over probes and rows. A tangent ȧ_l enters only ẏ_{l+1}; but y_l enters a_l and, through
+φ'(y_l), every ȧ_l:
 
     (BP.4)  δ̇_l = φ'(y_l) ∘ (δ̇_{l+1} W_{l+1}ᵀ)
     (BP.5)  δ_l = φ'(y_l) ∘ (δ_{l+1} W_{l+1}ᵀ) + φ''(y_l) ∘ ∑_M ẏ_l ∘ (δ̇_{l+1} W_{l+1}ᵀ)
 
-(BP.4) is (BP.2) with the layers in reverse order and the weights transposed. The dotted terms of (BP.3)
-and (BP.5) together are the mixed derivative ∂²s/∂x∂θ. With ς the sigmoid and a = yς the activation,
+(BP.4) is (BP.2) with the layers in reverse order and the weights transposed. The dotted terms of (BP.3) and (BP.5)
+together are the mixed derivative ∂²s/∂x∂θ. With ς the sigmoid and a = yς the activation,
 
     (BP.6)  φ' = ς + a(1 − ς),   φ'' = (1 − ς)(2φ' − a)
 
@@ -34,17 +33,22 @@ For two hidden layers the trace of ∂s/∂x has the closed form (ISM.13). With 
     (BP.9)  ∂ℓ/∂B = φ'_1ᵀ (t ∘ φ'_2) =: B̄, so that W_2 gets B̄ ∘ G, W_3 gets Ḡᵀ W_1ᵀ and W_1 gets W_3ᵀ Ḡᵀ,
             Ḡ = B̄ ∘ W_2
 
-An energy (one output) has the gradient ∇E = (φ'(y_1) ∘ (…)) W_1ᵀ, that is (BP.4) from δ̇_L = 1 down to
-x. For its own derivative, with a field v of the shape of x from outside, use
+An energy (one output) has the gradient ∇E = (φ'(y_1) ∘ (…)) W_1ᵀ, that is (BP.4) from δ̇_L = 1 down to x. For its own
+derivative, with a field v of the shape of x from outside, use
 
     (BP.10) ∑_N vᵀ∇E(x) = ∑_N J_E v
 
-the right side is the tangent of E along v: (BP.3)–(BP.5) with δ_L = 0, δ̇_L = 1. What each objective hands
-over at the output, with N rows and M probes, as s_± in (SSM.11):
+the right side is the tangent of E along v: (BP.3)–(BP.5) with δ_L = 0, δ̇_L = 1. What each objective hands over at the
+output, with N rows and M probes, as s_± in (SSM.11), and zero where nothing is said:
 
-    (BP.11) explicit   ∂ℓ/∂s = (s − target)/N      denoising  (s + z/σ)/N at x̃      NCSN  σ(σs + z)/N at x̃
-            implicit   s/N, t = 1/N       SSM-VR  s/N, δ̇_L = v/NM       SSM  ∑_M v(vᵀs)/NM, δ̇_L = v/NM
-            finite differences   (¼(s_+ + s_−) ± v/2r)/N at x ± rv       (DSM.13)   (s + z/σ)/N at x̃, −z/σN at x
+    (BP.11) explicit            δ_L = (s − target)/N
+            implicit            δ_L = s/N,   t = 1/N
+            SSM                 δ_L = ∑_M v(vᵀs)/NM,   δ̇_L = v/NM
+            SSM-VR              δ_L = s/N,   δ̇_L = v/NM
+            finite differences  δ_L = (¼(s_+ + s_−) ± v/2r)/N at x ± rv
+            denoising           δ_L = (s + z/σ)/N at x̃
+            control variate     δ_L = (s + z/σ)/N at x̃,   −z/σN at x   (DSM.13)
+            NCSN                δ_L = σ(σs + z)/N at x̃
 
 For an energy, s = −∇E: ∂ℓ/∂θ is that of (BP.10) with v = −∂ℓ/∂s, at the points of the list; and where t or δ̇_L is in
 it, that of second derivatives of E beside, as tr ∂s/∂x = −∑_j e_jᵀ∂²E e_j and vᵀJv = −vᵀ∂²E v. There is no rule for
@@ -61,9 +65,9 @@ for the sum over pairs p, q: for implicit p = q = e_1 … e_d with δ_pq = −1/
     (BP.14) ∂ℓ/∂W_l = aᵀδ + ∑ ȧ_pᵀδ_p + ∑ ȧ_qᵀδ_q + ∑ äᵀδ_pq, with a, ȧ, ä at layer l − 1,   ∂ℓ/∂b_l = ∑_N δ
             φ''' = (1 − ς)(2φ'' − φ') − ς(1 − ς)(2φ' − a)
 
-The forward pass fills a tape, the backward pass reads it. Where nothing is traced there is no tape, and
-rows go through the network in blocks that stay in the cache. Where autograd differentiates in x, or a
-second time in θ, the rules do not apply, and the network runs in autograd's own operations.
+The forward pass fills a tape, the backward pass reads it. Where nothing is traced there is no tape, and rows go through
+the network in blocks that stay in the cache. Where autograd differentiates in x, or a second time in θ, the rules do
+not apply, and the network runs in autograd's own operations.
 """
 
 import threading
@@ -87,6 +91,8 @@ def keep_memory():
     """Allocate and free one large array: glibc then keeps smaller ones for the next step, with no page faults."""
     np.empty(2**25 - 2**16, np.uint8)
 
+
+keep_memory()
 
 # Autograd keeps one stack of what it traces for all threads: one at a time may trace.
 TRACING = threading.RLock()
@@ -130,6 +136,7 @@ def evaluate(plain, rule, params, *arrays):
     """plain(params, *arrays), one array or a pair, whose values and pullback rule gives faster where it applies."""
     if not traced(params, *arrays):
         return in_blocks(lambda params, *arrays: rule(params, *arrays)[0], params, *arrays)
+    params = params if isinstance(params, Box) else sequence(map(sequence, params))  # one box, where pieces are traced
     if not by_hand(params, *arrays):
         return plain(params, *arrays)
     values, pullback = rule(getval(params), *arrays)
@@ -252,14 +259,14 @@ def mlp_gradient(params, x):
 
 
 def mlp_trace(params, x):
-    """tr ∂s/∂x (N,) and s (N,d) for two hidden layers, at a cost free of d, and their pullback."""
+    """s (N,d) and tr ∂s/∂x (N,) for two hidden layers, at a cost free of d, and their pullback."""
     s, tape = forward(params, x)
     (W_1, W_2, W_3), (slope_1, slope_2) = tape.weights, tape.slopes
     G = np.dot(W_1.T, W_3.T)                                                 # (k,k)  (BP.7)
     B = W_2 * G                                                              # (k,k)  (BP.7)
     through = np.dot(slope_1, B)                                             # (N,k)
 
-    def pullback(t, g):
+    def pullback(g, t):
         bend_1, bend_2 = curvatures(tape)
         weighted = t[:, None] * slope_2                                      # (N,k)
         dB = np.dot(slope_1.T, weighted)                                     # (k,k)  (BP.9)
@@ -267,4 +274,4 @@ def mlp_trace(params, x):
         bends = bend_1 * np.dot(weighted, B.T), bend_2 * (t[:, None] * through)  # (N,k)  (BP.8)
         more = np.dot(W_3.T, dG.T), dB * G, np.dot(dG.T, W_1.T)              # (in,out)  (BP.9)
         return backward(tape, g, bends, more)
-    return (np.einsum("nk,nk->n", through, slope_2), s), pullback            # (N,)  (BP.7)
+    return (s, np.einsum("nk,nk->n", through, slope_2)), pullback            # (N,d) (N,)  (BP.7)

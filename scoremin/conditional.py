@@ -1,74 +1,65 @@
 """Conditional samples (COND): draw x when something about it is known, y.
 
 y is a label, a part of a picture, a blurred or noisy measurement. Samplers need a score alone, so all that is to be
-found is the score of p(x|y). By Bayes p(x|y) = p(x) p(y|x)/p(y), and p(y) is constant in x:
+found is the score of p(x|y). By Bayes p(x|y) = p(x) p(y|x)/p(y), and p(y) is constant in x: (COND.1). But samplers walk
+on noisy points, x̃ = x + σz. Given x, y is independent of z, so that the likelihood of x̃ is a mean, (COND.2), and not
+p(y|x) with x̃ in the place of x:
 
     (COND.1) ∇log p(x|y) = ∇log p(x) + ∇log p(y|x)
-
-Samplers walk on noisy points, x̃ = x + σz. Given x, y is independent of z, so that the likelihood of x̃ is a mean
-
     (COND.2) p(y|x̃) = ∫ p(y|x) p(x|x̃) dx = E[p(y|x) | x̃]
     (COND.3) ∇log q_σ(x̃|y) = ∇log q_σ(x̃) + ∇log p(y|x̃)
 
-and not p(y|x) with x̃ in the place of x. There are two ways to this score.
-
-Learned. Everything in DSM holds for p(x|y) in the place of p(x). With (DSM.3), and (DSM.14) given x̃ and y,
+There are two ways to this score. Learned: everything in DSM holds for p(x|y) in the place of p(x). With (DSM.3), and
+(DSM.14) given x̃ and y,
 
     (COND.4) ∇log q_σ(x̃|y) = E[−z/σ | x̃, y]
     (COND.5) ½ E σ²‖s(x̃, y, σ) + z/σ‖², over pairs (x, y), is least at this score, for all y and σ at once
 
-So y stands beside x, and noise is put on x alone: ncsn_loss(given(net, y), x, z, sigma), where net has room for
-[x, y]. A network (NET.4) divides y by √(σ² + σ_data²) too; y √(σ² + σ_data²) in its place arrives as it is.
+So y stands beside x, and noise is put on x alone: ncsn_loss(given(net, y), x, z, sigma), where net has room for [x, y].
+A network (NET.4) divides y by √(σ² + σ_data²) too; y √(σ² + σ_data²) in its place arrives as it is.
 
-By Bayes, from a score s(x̃, σ) that knows nothing of y. Let y = Hx + noise·z', z' ~ N(0, I). Given x̃, x has the
-mean D = x̃ + σ²s (DSM.8) and the covariance C = σ²I + σ⁴ ∂s/∂x̃ (DSM.16), so of y both moments are known:
+By Bayes, from a score s(x̃, σ) that knows nothing of y. Let y = Hx + noise·z', H (m,d), z' ~ N(0, I). Given x̃, x has
+the mean D = x̃ + σ²s (DSM.8) and the covariance C = σ²I + σ⁴ ∂s/∂x̃ (DSM.16), so of y both moments are known, and a
+Gaussian with these stands for p(y|x̃). Its gradient has two parts, as ∂D/∂x̃ = C/σ². With r = S⁻¹(y − HD),
 
     (COND.6) E[y|x̃] = HD,   Cov[y|x̃] = S = HCHᵀ + noise² I
     (COND.7) log p(y|x̃) ≈ log N(y; HD, S) = −½ (y − HD)ᵀS⁻¹(y − HD) − ½ log det S + const
-
-This is exact where x given x̃ is Gaussian, hence for Gaussian data at every σ; and for data of a smooth density in the
-limits of small σ and of large noise. Its gradient has two parts, as ∂D/∂x̃ = C/σ². With r = S⁻¹(y − HD),
-
     (COND.8) ∇log N(y; HD, S) = C Hᵀr/σ² + ½ ∑_ij (r_i r_j − S⁻¹_ij) ∇S_ij
 
-The second part is 0 for one Gaussian, and is often left out, for it has third derivatives of log q. On a mixture it
-must not be: it tells which mode x̃ may yet become. The C of a learned score errs by σ² times the error of ∂D/∂x̃. Where
-σ is above the data's spread c, S may then be no covariance at all, which is refused. There take (c is sigma_data)
+This is exact where x given x̃ is Gaussian, hence for Gaussian data at every σ; and for data of a smooth density in the
+limits of small σ and of large noise. The second part is 0 for one Gaussian, and is often left out, for it has third
+derivatives of log q. On a mixture it must not be: it tells which mode x̃ may yet become. The C of a learned score errs
+by σ² times the error of ∂D/∂x̃. Where σ is above the data's spread c, S may then be no covariance at all, which is
+refused. There take (COND.9), a fixed covariance, which needs no tangents (c is sigma_data). Two shortcuts fail.
+S = noise² I (DPS) leaves C out: on N(0, c²), H = 1, it pulls too hard by the factor S/noise², (COND.10). And (COND.1)
+with x̃ for x, Hᵀ(y − Hx̃)/noise², has no σ in it at all: a step of δ in σ² (SDE.8) multiplies the part of x̃ that H
+sees by (COND.11).
 
     (COND.9) C = σ²c²/(σ² + c²) I,   exact for N(0, c²I)
-
-which needs no tangents (fixed covariance). S = noise² I (DPS) leaves C out. On N(0, c²), H = 1, it pulls too hard by
-the factor S/noise², that is
-
     (COND.10) 1 + σ²c²/((σ² + c²) noise²)
-
-and (COND.1) with x̃ for x, Hᵀ(y − Hx̃)/noise², has no σ in it at all: a step of δ in σ² (SDE.8) multiplies the
-part of x̃ that H sees by
-
     (COND.11) 1 − δ/noise² − δ/(σ² + c²),   below −1, and growing, where δ ≥ 2 noise²
 
 Guidance. To follow y more strictly than p(x|y) does, s_w = (1 − w)s + w s_y, w > 1, is put in the place of the score
 s_y of q_σ(x̃|y). Without noise it is the score of p^{1−w}(x) p^w(x|y) ∝ p(x) p(y|x)^w, the tilted density, but with
-noise it is not that density's noisy score. For p = N(0, V) and p(x|y) = N(0, v) the tilted variance is (COND.12).
-The flow (SDE.14) is d log x/dσ = σ(1 − w)/(V + σ²) + σw/(v + σ²), and it ends at another, with U = σ_max²:
+noise it is not that density's noisy score. Let p = N(0, V) and p(x|y) = N(0, v), two variances. The tilted one is
+(COND.12). With s = −x/(V + σ²) and s_y = −x/(v + σ²) the flow (SDE.14) is d log x/dσ = σ(1 − w)/(V + σ²) + σw/(v + σ²),
+and ends at another (COND.13), with U = σ_max². The reversed process (SDE.6) ends at a third. Its variance Q obeys
+dQ/du = 2aQ − 1 in u = σ², where a = (1 − w)/(V + u) + w/(v + u). Divide by M = (V + u)^{2−2w} (v + u)^{2w}, for which
+dM/du = 2aM, to get d(Q/M)/du = −1/M. Q/M → 0 as u → ∞; and with ρ = (V + u)/(v + u), dρ/du = (v − V)/(v + u)², 1/M is
+ρ^{2w−2}/(v + u)²:
 
     (COND.12) 1/((1 − w)/V + w/v)
     (COND.13) x(σ)² ∝ (V + σ²)^{1−w} (v + σ²)^w,   from variance U to V^{1−w} v^w as U → ∞
-
-The reversed process (SDE.6) ends at a third. Its variance Q obeys dQ/du = 2aQ − 1 in u = σ², where
-a = (1 − w)/(V + u) + w/(v + u). Divide by M = (V + u)^{2−2w} (v + u)^{2w}, for which dM/du = 2aM, to get
-d(Q/M)/du = −1/M. As u → ∞ Q/M → 0; and with ρ = (V + u)/(v + u), dρ = (v − V)/(v + u)² du, 1/M is ρ^{2w−2}/(v + u)²:
-
     (COND.14) Q(0) = M(0) ∫_0^∞ du/M(u) = (V v − V^{2−2w} v^{2w})/((2w − 1)(V − v))
 
-For V = 2, v = 1, w = 4 the three are .400, .125 and .283. For large w the process has half the tilted variance, and
-the flow next to none. Langevin dynamics at small noise finds the tilted density.
+For V = 2, v = 1, w = 4 the three are .400, .125 and .283: only Langevin dynamics at small noise finds the tilted
+density.
 
-Cost: given, one pass; posterior_score, a pass and m tangents, and back through them. Start as the posterior would,
-or from σ_max far above ‖E[x|y]‖ (SDE.4). Fails: (COND.7) where modes are far apart at middling σ and noise small;
-(COND.9) draws wrong weights. given is right for any p, and wants pairs and a training of its own.
+Cost: given, one pass; posterior_score, a pass and m tangents, and back through them. Start as the posterior would, or
+from σ_max far above ‖E[x|y]‖ (SDE.4). Fails: (COND.7) where modes are far apart at middling σ and noise small; (COND.9)
+draws wrong weights. given is right for any p, and wants pairs and a training of its own.
 Sources: Song et al. 2021 (COND.3); Batzolis et al. 2021 (COND.5); Boys et al. 2023 (COND.7); Chung et al. 2023 (DPS);
-Song et al. 2023 (fixed covariance); Ho & Salimans 2021 (guidance).
+Song et al. 2023 (fixed covariance); Ho & Salimans 2022 (guidance).
 """
 
 import autograd.numpy as np
@@ -80,7 +71,6 @@ from .derivatives import gradient, half_square, jvp
 @checked(score=function)
 def given(score, y):
     """The score function of x (N,d), or of x and sigma, that has y beside x: the first d columns of score([x, y]).
-
     y (m,) holds for all x, (N,m) one a row. score takes d + m columns."""
     def conditional(x, *sigma):
         beside = np.broadcast_to(observed("y", y, x), (len(x), y.shape[-1]))  # (N,m)
@@ -106,7 +96,6 @@ def _log_likelihood(at, x, sigma, H, y, noise, sigma_data):
 @sampling(sigma_data=maybe)
 def posterior_score(score, x, sigma, H, y, noise, sigma_data=None):
     """∇log q_σ(x|y) (N,d) for y = Hx + noise·N(0, I) seen of the clean x, as if x given x̃ were Gaussian.
-
     score(x, sigma), of autograd's operations or with .at(sigma); sigma one number; H (m,d); y (m,), or (N,m) one a
     row; noise a standard deviation: divide rows of H and y where it differs. With sigma_data, the data's spread, the
     covariance of x given x̃ is fixed (COND.9); without, it is the score's own, and FloatingPointError is raised where

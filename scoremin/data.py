@@ -6,38 +6,37 @@ samples are easily drawn: it is the yardstick of the whole package. x is (N, d);
     (MIX.1)  p(x) = ∑_k w_k N(x; μ_k, Σ_k),   w_k > 0,  ∑_k w_k = 1
     (MIX.2)  log N(x; μ, Σ) = −½ (x−μ)ᵀ Σ⁻¹ (x−μ) − ½ log det Σ − (d/2) log 2π
 
-The factor d in the last term is easily forgotten; the density then integrates to (2π)^((d−1)/2).
-For the score, ∇p = ∑_k w_k N_k ∇log N_k; divide by p and name the ratios r_k:
+Without the factor d in the last term the density integrates to (2π)^((d−1)/2). For the score, ∇p = ∑_k w_k N_k ∇log N_k
+is divided by p; the ratios are the responsibilities r_k, with ∑_k r_k = 1:
 
-    (MIX.3)  r_k(x) = w_k N(x; μ_k, Σ_k) / p(x)            responsibilities, ∑_k r_k = 1
+    (MIX.3)  r_k(x) = w_k N(x; μ_k, Σ_k) / p(x)
     (MIX.4)  ∇log p(x) = −∑_k r_k(x) Σ_k⁻¹ (x−μ_k)
 
-A port without automatic differentiation needs the Jacobian too. Write u_k = Σ_k⁻¹(μ_k−x) for the score
-of component k and s = ∑_k r_k u_k. Since ∇r_k = r_k (u_k − s), the product rule gives, in a form that does
-not cancel far out,
+A port without automatic differentiation needs the Jacobian too. With u_k = Σ_k⁻¹(μ_k−x) and s = ∑_k r_k u_k,
+∇r_k = r_k (u_k − s), and the product rule gives, in a form that does not cancel far out,
 
     (MIX.5)  ∂²log p/∂x∂xᵀ = ∑_k r_k (u_k − s)(u_k − s)ᵀ − ∑_k r_k Σ_k⁻¹
 
-Adding independent noise adds covariances, so the noisy data x + σz, z ~ N(0, I), have the density
+Independent noise adds its covariance: x + σz, z ~ N(0, I), which denoising learns from (DSM), has the density
 
     (MIX.6)  q_σ(x) = ∑_k w_k N(x; μ_k, Σ_k + σ²I)
 
-which is what denoising learns (see DSM). Far out every N_k underflows, so sums of exponentials are
-taken after subtracting the largest exponent:
+Far out every N_k underflows, so the largest exponent is taken out of a sum of exponentials. It may be any constant,
+and so counts as one in derivatives:
 
     (MIX.7)  log ∑_k exp c_k = c + log ∑_k exp(c_k − c),   c = max_k c_k
 
-This holds for any c, so c counts as a constant when differentiating. Mixtures and the sums of standardise compute in
-float64 whatever comes in, and give back the precision of x. Data of any scale are standardised before training: with
-x = shift + scale·u, column by column, the density of x is that of u over ∏ scale, and
+Data of any scale are standardised before training. With x = shift + scale·u, column by column, p_x = p_u/∏ scale, and
 
     (MIX.8)  u = (x − shift)/scale,   ∇log p_x(x) = ∇log p_u(u)/scale
+
+Mixtures, and the sums of standardise, compute in float64 whatever comes in, and give back the precision of x.
 """
 
 import autograd.numpy as np
 from autograd.extend import notrace_primitive
 
-from .checks import checked, doubles, floats, start, untraced
+from .checks import checked, demand, doubles, floats, start, untraced
 
 
 def squared_distances(a, b):
@@ -45,10 +44,7 @@ def squared_distances(a, b):
     return sum((a[:, j:j + 1] - b[:, j])**2 for j in range(a.shape[1]))
 
 
-@notrace_primitive
-def row_max(a):
-    """The largest entry of each row, (N,K) -> (N,1), a constant to autograd."""
-    return np.max(a, axis=-1, keepdims=True)
+row_max = notrace_primitive(lambda a: np.max(a, axis=-1, keepdims=True))     # (N,1)  (MIX.7), a constant to autograd
 
 
 def log_sum_exp(a):
@@ -62,10 +58,10 @@ class GaussianMixture:
     (K,d,d), symmetric and positive definite beyond rounding. Raises ValueError otherwise."""
 
     def __init__(self, weights, means, covs):
-        self.means, weights = doubles("means", means), floats("weights", untraced("weights", weights), np.float64)
+        self.means = doubles("means", means)
         K, self.d = self.means.shape
-        if weights.shape != (K,) or not (weights > 0).all() or abs(weights.sum() - 1) > 1e-6:
-            raise ValueError(f"weights are {weights}; want {K} numbers > 0 that sum to 1, one per mean")
+        weights = floats("weights", untraced("weights", weights), np.float64, (K,))
+        demand(weights.min() > 0 and abs(weights.sum() - 1) < 1e-6, "weights", weights, "numbers > 0 that sum to 1")
         self.weights, self.covs = weights / weights.sum(), covariances(covs, K, self.d)
         self.precisions = np.linalg.inv(self.covs)                           # (K,d,d)
         self.log_scales = (np.log(self.weights) - 0.5 * np.linalg.slogdet(self.covs)[1]
@@ -82,7 +78,7 @@ class GaussianMixture:
         k = rng.choice(len(self.weights), size=n, p=self.weights)            # (n,)
         x = rng.standard_normal((n, self.d))                                 # (n,d)
         for i, root in enumerate(np.linalg.cholesky(self.covs)):             # one (d,d) at a time
-            x[k == i] = self.means[i] + x[k == i] @ root.T
+            x[k == i] = self.means[i] + x[k == i] @ root.T                   # (n_i,d)  (MIX.1)
         return x
 
     @checked
@@ -100,30 +96,25 @@ class GaussianMixture:
     @checked
     def smoothed(self, sigma):
         """The mixture of x + σz, another GaussianMixture."""
-        noise = sigma**2 * np.eye(self.d)                                    # (d,d)
-        return GaussianMixture(self.weights, self.means, self.covs + noise)  # (MIX.6)
+        return GaussianMixture(self.weights, self.means, self.covs + sigma**2 * np.eye(self.d))  # (MIX.6)
 
 
 def covariances(covs, K, d):
     """covs (K,d,d) as they are, if each is symmetric and positive definite to more than rounding, in its own scale."""
-    covs = floats("covs", untraced("covs", covs), np.float64).copy()
-    if covs.shape != (K, d, d) or not (np.einsum("kii->ki", covs) > np.finfo(float).tiny).all():
-        raise ValueError(f"covs have shape {covs.shape}; want ({K}, {d}, {d}), variances > 0")
-    deviations = np.sqrt(np.einsum("kii->ki", covs))                         # (K,d)
+    covs = floats("covs", untraced("covs", covs), np.float64, (K, d, d)).copy()
+    deviations = np.sqrt(np.abs(np.einsum("kii->ki", covs))) + np.finfo(float).tiny**0.5  # (K,d) > 0
     correlations = covs / (deviations[:, :, None] * deviations[:, None, :])  # (K,d,d)
-    if not np.allclose(correlations, correlations.transpose(0, 2, 1), rtol=0, atol=1e-9):
-        raise ValueError("covs are not symmetric")
+    demand(np.allclose(correlations, correlations.swapaxes(1, 2), rtol=0, atol=1e-9), "covs", covs, "symmetric ones")
     least = np.linalg.eigvalsh(correlations)[:, 0]                           # (K,)
-    if not (least > 4 * d * np.finfo(float).eps).all():
-        raise ValueError(f"covs have correlations with least eigenvalues {least}; want all > 0 beyond rounding")
+    right = (least > 4 * d * np.finfo(float).eps).all()
+    demand(right, "the least eigenvalue of the correlations in covs", least, "all > 0 beyond rounding")
     return covs
 
 
 @checked(data=start)
 def standardise(data):
-    """u (n,d) of mean 0 and deviation 1 in each column, shift (d,) and scale (d,): data = shift + scale·u.
-
-    The score of the data is that of u over scale (MIX.8). Raises ValueError where a column is constant."""
+    """u (n,d) of mean 0 and deviation 1 in each column, shift (d,), scale (d,): data = shift + scale·u, and the score
+    of the data is that of u over scale (MIX.8). Raises ValueError where a column is constant."""
     shift, scale = data.mean(axis=0, dtype=float), data.std(axis=0, dtype=float)  # (d,) (d,) sums in float64
     constant = (np.ptp(data, axis=0) == 0) | (scale < np.finfo(data.dtype).tiny**0.5)  # (d,) or its squares underflow
     if constant.any():
@@ -144,8 +135,7 @@ def two_moons(rng, n, noise=0.1):
     """Two interleaved unit half circles about (±½, ±¼), the upper one to the left, plus noise·N(0, I); (n,2)."""
     t = np.pi * rng.random((n, 1))                                           # (n,1)
     side = rng.choice([-1.0, 1.0], size=(n, 1))                              # (n,1)
-    x = side * np.hstack([np.cos(t) - 0.5, np.sin(t) - 0.25])                # (n,2)
-    return x + noise * rng.standard_normal((n, 2))
+    return side * np.hstack([np.cos(t) - 0.5, np.sin(t) - 0.25]) + noise * rng.standard_normal((n, 2))
 
 
 @checked

@@ -1,22 +1,20 @@
 """Derivatives of any score function in its input: one direction, and the exact divergence.
 
-For one row x the Jacobian J = ∂s/∂x, J_ij = ∂s_i/∂x_j, is d by d. Training needs less: forward mode
-gives one directional derivative at about twice the cost of s itself, whatever d is:
+For one row x the Jacobian J = ∂s/∂x, J_ij = ∂s_i/∂x_j, is d by d. Training needs less: forward mode gives one
+directional derivative at about twice the cost of s itself, whatever d is:
 
     (JVP.1)  J v = d/dt s(x + t v) |_{t=0}
     (JVP.2)  tr J = ∑_j e_jᵀ J e_j,   e_j the unit vectors: d directional derivatives
 
-A score function that knows its own derivatives offers them as .jvp(x, v) and .divergence(x), which
-are then used; any other callable goes through autograd's forward mode, which evaluates s anew for each
-direction. Both can be differentiated again in the parameters, which is what training on them needs.
+A score function that knows its own derivatives offers them as .jvp(x, v) and .divergence(x); any other goes through
+autograd's forward mode, which evaluates s anew for each direction. Both can be differentiated again in the parameters,
+as training on them needs.
 
-A score of your own is written with autograd.numpy in the place of numpy, and treats rows independently:
-s_n depends on x_n alone. For example
+A score of your own treats rows independently, s_n depends on x_n alone, and is written with autograd.numpy: plain numpy
+hides operations from autograd; where that can be seen, TypeError says so. For example
 
     import autograd.numpy as np
     score = lambda x: -x / (1 + np.sum(x**2, axis=1, keepdims=True))
-
-Plain numpy inside it hides operations from autograd; where that can be seen, TypeError says so.
 """
 
 import math
@@ -53,8 +51,7 @@ def inner(a, b):
 
 def along_b(g, a, b):
     """The cotangent g·b of a in aᵀb, summed over probes where b has them and a has not."""
-    weighted = g[..., None] * b
-    return np.sum(weighted, axis=0) if weighted.ndim > a.ndim else weighted
+    return np.sum(g[..., None] * b, axis=0) if g.ndim == a.ndim else g[..., None] * b
 
 
 defvjp(mean, lambda ans, a: lambda g: g / a.size * np.ones(a.shape, a.dtype))
@@ -95,12 +92,12 @@ def jvp(score, x, v):
 @checked
 def divergence(score, x):
     """s(x) (N,d) and the exact trace of its Jacobian (N,)."""
-    return score.divergence(x) if hasattr(score, "divergence") else trace(score, x)
+    return score.divergence(x) if hasattr(score, "divergence") else trace(score, x)  # (N,d) (N,)  (JVP.2)
 
 
 def trace(score, x):
-    """The same by d directional derivatives: all at once of a score that knows them, whose pass for s they share;
-    else one after the other, so that memory does not grow with d²."""
+    """The same by d directional derivatives: all at once of a score that knows them, with one pass for s; else one
+    after the other, so that memory does not grow with d²."""
     units = np.broadcast_to(np.eye(x.shape[1], dtype=x.dtype)[:, None], (x.shape[1], *x.shape))  # (d,N,d)
     if hasattr(score, "jvp"):
         s, J = score.jvp(x, units)                                           # (N,d) (d,N,d)

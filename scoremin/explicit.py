@@ -1,57 +1,50 @@
 """Explicit score matching (ESM): regress the model on a score that is known or estimated.
 
-If the true score were known at the data, a model could be fitted to it as one fits a curve. How far off it then is,
-the Fisher divergence says; without the true score, a guess made from the data must do. For a density p:
+If the true score were known at the data, a model could be fitted to it as one fits a curve. How far off it then is, the
+Fisher divergence says; without the true score, a guess made from the data must do. For a density p:
 
     (ESM.1)  J_ESM(θ) = ½ E_{x~p} ‖s_θ(x) − ∇log p(x)‖²
 
-For continuous s and ∇log p it is zero exactly when s_θ = ∇log p wherever p > 0. An error counts by how likely its x
-is: where there are no data, nothing is learned. And equal scores mean equal densities only where the support is
-connected. Let p = ∑_k w_k p_k and p' = ∑_k w'_k p_k have the same parts with other weights. Where
-one part alone matters its weight is a factor, and ∇log p = ∇log p_k = ∇log p'. As the parts separate,
+For continuous s and ∇log p it is zero exactly when s_θ = ∇log p wherever p > 0. An error counts by how likely its x is:
+where there are no data, nothing is learned.
 
-    (ESM.7)  ½ E_p ‖∇log p' − ∇log p‖² → 0,   KL(p, p') → ∑_k w_k log(w_k/w'_k)
+Given samples, ∇log p is unknown. A kernel density estimate (KDE) puts a small Gaussian, its kernel, on each of n points
+x_i. That is a mixture, so (MIX.3) and (MIX.4) give its score, with weights from which the normaliser (2πh²)^{d/2}, the
+same in every kernel, cancels. The score leads from x to a weighted mean of the data:
 
-At weights .8, .2 against .5, .5 on unit Gaussians at ±(5, 5) these are 1.2·10⁻¹¹ and .193: no loss of
-this kind can see the weights of far modes. Given samples, ∇log p is unknown. A kernel density estimate
-from n points x_i,
-
-    (ESM.2)  p_h(x) = 1/n ∑_i N(x; x_i, h²I)
-
-is a mixture of n equal Gaussians of bandwidth h > 0, so (MIX.3) and (MIX.4) give its score. The
-normaliser (2πh²)^{d/2} is the same in every kernel, so it cancels in the weights:
-
-    (ESM.3)  w_i(x) = exp(−‖x−x_i‖²/2h²) / ∑_j exp(−‖x−x_j‖²/2h²)         softmax over the data
-    (ESM.4)  ∇log p_h(x) = ∑_i w_i (x_i − x)/h²                           the mean shift over h²
+    (ESM.2)  p_h(x) = 1/n ∑_i N(x; x_i, h²I),   h > 0 the bandwidth
+    (ESM.3)  w_i(x) = exp(−‖x−x_i‖²/2h²) / ∑_j exp(−‖x−x_j‖²/2h²)
+    (ESM.4)  ∇log p_h(x) = ∑_i w_i (x_i − x)/h²
     (ESM.5)  log p_h(x) = log ∑_i exp(−‖x−x_i‖²/2h²) − log n − (d/2) log 2πh²
 
-Its Jacobian is (MIX.5) with r_i = w_i, u_i = (x_i − x)/h² and Σ_i = h²I. At a data point, x = x_j, the
-point's own kernel is the largest and pulls nothing. Writing w_j = 1/(1 + r) with
-r = ∑_{i≠j} exp(−‖x_j−x_i‖²/2h²), and w_i^{(j)} for the weights without point j,
+At a data point, x = x_j, the point's own kernel is exp 0 = 1, the largest, and pulls nothing. Let r be the sum of the
+other kernels, ∑_{i≠j} exp(−‖x_j−x_i‖²/2h²), so w_j = 1/(1 + r), and w_i^{(j)} the weights without point j, to get
+(ESM.6): between distinct points the score shrinks to 0 as h → 0. When x is the data, leave one out: take the second
+factor alone. The density too is overrated at x_j by its own kernel. Left out, (ESM.9) has a mean over j that estimates
+E_p log p_h: the h of its maximum is a bandwidth chosen by the data. Where rows repeat there is none: if x_j has m − 1
+equals, then as h → 0 they alone are left (ESM.10); add noise as wide as the spacing of rounded values first (REC.1).
 
     (ESM.6)  ∇log p_h(x_j) = r/(1 + r) · ∑_{i≠j} w_i^{(j)} (x_i − x_j)/h²
-
-so between distinct points the score shrinks to 0 as h → 0. When x is the data, leave one out, which
-is the second factor alone. The density too is overrated at x_j by its own kernel. Left out,
-
     (ESM.9)  log p_h^{(j)}(x_j) = log ∑_{i≠j} exp(−‖x_j−x_i‖²/2h²) − log(n − 1) − (d/2) log 2πh²
-
-has a mean over j that estimates E_p log p_h: the h of its maximum is a bandwidth chosen by the data. Where rows repeat
-there is none: if x_j has m − 1 equals, then as h → 0 they alone are left, and nothing bounds
-
     (ESM.10) log p_h^{(j)}(x_j) → log (m − 1)/(n − 1) − d log h − (d/2) log 2π → ∞
 
-so add noise as wide as the spacing of rounded values first (REC.1).
-Even so, fitting at the data is an objective of its own,
+A fit at the data points x_j is another objective than a fit at points x_j + hz of p_h:
 
     (ESM.8)  ½ 1/n ∑_j ‖s_θ(x_j) − ∇log p_h(x_j)‖²,   not ½ E_{x~p_h} ‖s_θ(x) − ∇log p_h(x)‖²
 
-whose x are x_j + hz. On two points ±1 the best s = −ax has a = (1 − tanh h⁻²)/h² in the first, a = 2/h²
-where one is left out, and a = 1/(1 + h²) in the second. The second is denoising (DSM.7).
+On two points ±1 the best s = −ax has a = (1 − tanh h⁻²)/h² in the first, a = 2/h² where one is left out, and
+a = 1/(1 + h²) in the second, which is denoising (DSM.7).
 
-Cost: a network pass for the loss, N·n kernels for the target. Fails: p_h is p blurred by h (in
-expectation q_h of DSM.1), a bias of order h²; less blur means more noise, hopeless in high d.
-Sources: Hyvärinen 2005, eq. 2; Parzen 1962; Vincent 2011, section 4.1; Fukunaga & Hostetler 1975;
+Cost: a network pass for the loss, N·n kernels for the target. Fails: p_h is p blurred by h, a bias of order h²; less
+blur means more noise, hopeless in high d. And equal scores mean equal densities only where p > 0 is one region. Let
+p = ∑_k w_k p_k and p' = ∑_k w'_k p_k have the same parts with other weights. Where one part alone matters its weight is
+a factor, and ∇log p = ∇log p_k = ∇log p': no loss of this kind sees the weights of far modes. At .8, .2 against .5, .5
+on unit Gaussians at ±(5, 5) the two numbers of (ESM.7) are 1.2·10⁻¹¹ and .193. As the parts separate, with
+KL(p‖p') = E_p log p/p',
+
+    (ESM.7)  ½ E_p ‖∇log p' − ∇log p‖² → 0,   KL(p‖p') → ∑_k w_k log(w_k/w'_k)
+
+Sources: Hyvärinen 2005, eq. 2; Parzen 1962; Vincent 2011, section 4.1; Fukunaga & Hostetler 1975 (ESM.4);
 Wenliang & Kanagawa 2020 (ESM.7).
 """
 
@@ -90,7 +83,6 @@ def _kernels(x, data, h, leave_one_out):
 @checked
 def kde_log_density(x, data, h, leave_one_out=False):
     """log p_h(x), (N,d) -> (N,), for data (n,d) and bandwidth h > 0; memory does not grow with N.
-
     leave_one_out: x is data itself, and each row skips its own kernel."""
     n, d = len(data) - leave_one_out, data.shape[1]
     log_norm = float(np.log(n) + 0.5 * d * np.log(2 * np.pi * h**2))

@@ -6,13 +6,13 @@ perfect and s = 0 scores 1:
 
     (MET.1)  E‖s − ∇log p‖² / E‖∇log p‖²
 
-It is a mean square: .01 means that the score is wrong by a tenth of its size. Samples a (n,d) and b (m,d),
-which in this chapter are sets of points, are held against each other by the energy distance,
+It is a mean square: .01 means that the score is wrong by a tenth of its size. Samples a (n,d) and b (m,d), sets of
+points in this chapter, are held against each other by the energy distance,
 
     (MET.2)  ED(a, b) = 2 E‖a_i − b_j‖ − E‖a_i − a_i'‖ − E‖b_j − b_j'‖
 
-Let F_u, G_u be the distribution functions of uᵀa and uᵀb for a unit vector u. Averaged over all u, |uᵀx| is
-c_d‖x‖ with a constant c_d > 0, and |x − y| = ∫ [x ≤ t < y] + [y ≤ t < x] dt has the mean ∫ F(1 − G) + G(1 − F) dt, so
+Let F_u, G_u be the distribution functions of uᵀa and uᵀb for a unit vector u. The average of |uᵀx| over all u is
+c_d‖x‖, c_d > 0, and |x − y| = ∫ [x ≤ t < y] + [y ≤ t < x] dt has the mean ∫ F(1 − G) + G(1 − F) dt, so
 
     (MET.5)  ED(a, b) = 2/c_d · E_u ∫ (F_u(t) − G_u(t))² dt ≥ 0
 
@@ -22,10 +22,9 @@ real. With weights w = 1/n on rows of a and −1/m on those of b, and R the matr
 
     (MET.3)  ED(a, b) = −wᵀ R w
 
-If a and b have one law, permuting w changes nothing in distribution, and the rank of ED among B random
-permutations w_1 … w_B is a p-value, P(p-value ≤ α) ≤ α for every n and m, ties counting against rejection.
-Equal up to rounding is a tie: 4κ max R apart, κ the relative rounding of the points as they are given,
-1.2·10⁻⁷ in float32 and 2.2·10⁻¹⁶ in float64:
+If a and b have one law, permuting w changes nothing in distribution, and the rank of ED among B random permutations
+w_1 … w_B is a p-value: P(p-value ≤ α) ≤ α for every n and m. Ties count against rejection; values are tied if they are
+equal up to rounding, 4κ max R, with κ = 1.2·10⁻⁷ for points in float32 and 2.2·10⁻¹⁶ in float64:
 
     (MET.4)  p-value = (1 + #{k: −w_kᵀRw_k ≥ ED}) / (B + 1)
 
@@ -35,16 +34,16 @@ a ball that reaches to the k-th nearest of the others; together these balls are 
     (MET.6)  ρ_j = distance from b_j to the k-th nearest of b_i, i ≠ j
     (MET.7)  precision = 1/n #{i: ‖a_i − b_j‖ ≤ ρ_j for some j},   recall: the same with a and b exchanged
 
-for samples a and real points b: samples off the data lower the precision, parts of the data that no sample reaches the
-recall. Neither is 1 between two samples of one law. There a_i is the r-th nearest to b_j of the m points that are not
-b_j, with r = 1 … m equally likely, so that it lies in the ball of b_j with probability k/m, and over all j
+For samples a and real points b, samples off the data lower the precision, parts of the data that no sample reaches the
+recall. Neither is 1 between two samples of one law: there a_i is equally likely the 1st, 2nd, … m-th nearest to b_j, so
+it lies in the ball of b_j with probability k/m, and over all j
 
     (MET.8)  E #{j: ‖a_i − b_j‖ ≤ ρ_j} = k
 
 spread unevenly: at k = 1 on a line a_i misses the ball of either neighbour with probability ½, of both with ¼, and
 the precision is ¾; in many dimensions few b_j lie in many balls. So compare with real against real here too.
 
-Energy distance, test, precision, recall and mode weights are computed in float64 whatever comes in.
+All but the first two functions compute in float64 whatever comes in.
 Sources: Székely & Rizzo 2013; Kynkäänniemi et al. 2019 (MET.7).
 """
 
@@ -73,14 +72,14 @@ def relative_error(score, target, x):
 def distances(a, b):
     """‖a_n − b_m‖, (N,d) (M,d) float64 -> (N,M), each to ten digits and better.
 
-    By differences where d is small; else by a² − 2ab + b² about the mean of b, which errs by at most
-    (d + 4)(‖a‖ + ‖b‖)² ulp in the square. Pairs for which that is more than 10⁻¹⁰ of it are taken by differences."""
+    By differences where d is small; else by a² − 2ab + b² about the mean of b, and by differences those pairs in which
+    its rounding, at most (d + 4)(‖a‖ + ‖b‖)² ulp, is more than 10⁻¹⁰ of the square."""
     if a.shape[1] <= 16:
-        return np.sqrt(sum((a[:, j:j + 1] - b[:, j])**2 for j in range(a.shape[1])))
+        return np.sqrt(squared_distances(a, b))
     p, q = a - b.mean(axis=0), b - b.mean(axis=0)
-    size_a, size_b = np.sqrt(np.einsum("nd,nd->n", p, p)), np.sqrt(np.einsum("nd,nd->n", q, q))
-    R = (size_a**2)[:, None] - 2 * np.dot(p, q.T) + size_b**2                # (N,M)
-    error = (a.shape[1] + 4) * np.finfo(float).eps * (size_a[:, None] + size_b)**2
+    size_p, size_q = np.sqrt(np.einsum("nd,nd->n", p, p))[:, None], np.sqrt(np.einsum("nd,nd->n", q, q))
+    R = size_p**2 - 2 * np.dot(p, q.T) + size_q**2                           # (N,M)
+    error = (a.shape[1] + 4) * np.finfo(float).eps * (size_p + size_q)**2
     for n, m in zip(*np.nonzero(~(error < 1e-10 * R))):
         R[n, m] = np.sum((a[n] - b[m])**2)
     return np.sqrt(R)
@@ -92,15 +91,11 @@ def _in_blocks(a, b):
     return (distances(a[i:i + rows], b) for i in range(0, len(a), rows))     # (B,m)
 
 
-def _mean_distance(a, b):
-    """E‖a_i − b_j‖ over all pairs."""
-    return sum(np.sum(R, dtype=float) for R in _in_blocks(a, b)) / (len(a) * len(b))
-
-
 @checked(a=doubles, b=doubles)
 def energy_distance(a, b):
     """Energy distance between samples a (n,d) and b (m,d); for one law about (1/n + 1/m) E‖a − a'‖."""
-    return 2 * _mean_distance(a, b) - _mean_distance(a, a) - _mean_distance(b, b)  # ()  (MET.2)
+    mean = lambda a, b: sum(np.sum(R) for R in _in_blocks(a, b)) / (len(a) * len(b))
+    return 2 * mean(a, b) - mean(a, a) - mean(b, b)                          # ()  (MET.2)
 
 
 def neighbour_distance(a, b, k):
@@ -137,5 +132,5 @@ def two_sample_test(a, b, rng, n_permutations=999):
 @checked(x=doubles, means=doubles)
 def mode_weights(x, means):
     """Share of the points x (N,d) that are nearest to each of means (K,d), (K,); ties go to the first."""
-    sq = squared_distances(x, means)                                         # (N,K)
-    return np.bincount(np.argmin(sq, axis=1), minlength=len(means)) / len(x)  # (K,)
+    nearest = np.argmin(squared_distances(x, means), axis=1)                 # (N,)
+    return np.bincount(nearest, minlength=len(means)) / len(x)               # (K,)

@@ -2,61 +2,50 @@
 
 One noise level is not enough. A sampler needs a score that is right where it starts, far from the data: that takes much
 noise. Samples as sharp as the data need little. And data on a curve have no density in space: without noise there is no
-score. Noise of many sizes solves all: large σ_1 joins the modes, small σ_L hardly blurs. The levels are geometric,
+score. Noise of many sizes solves all: large σ_1 joins the modes, small σ_L hardly blurs. The levels are geometric, each
+reaching into the next by the same factor γ = σ_i/σ_{i+1}, and one network s_θ(x, σ) is trained on (DSM.4) at all:
 
     (NCSN.1) σ_i = σ_1 (σ_L/σ_1)^{(i−1)/(L−1)},   i = 1 … L,   σ_1 > … > σ_L > 0
-
-since then each level reaches into the next by the same factor γ = σ_i/σ_{i+1}. Two rules choose them
-(Song & Ermon 2020). Chains of level 1 must reach any point from any other. Points at most D apart have a variance of
-at most ¼D² along any direction, however weighted; so by (DSM.16) ∂²log q_σ ≤ (¼D²/σ⁴ − 1/σ²)I, and above σ = ½D there
-is one mode. The rule takes twice that:
-
-    (NCSN.6) σ_1 ≈ D = max_ij ‖x_i − x_j‖
-
-In d dimensions ‖z‖² has mean d and variance 2d, so ‖z‖ ≈ √d + (‖z‖² − d)/(2√d) has variance ½: noise of level i
-lies in a shell, ‖σ_i z‖ about N(√d σ_i, σ_i²/2). A chain that comes down from level i must find itself where the
-score of level i + 1 was trained: half of level i + 1, a share that wastes no levels, should lie within 3 deviations
-of the shell of level i. In units of σ_{i+1}/√2 that is at √(2d)(γ − 1) ± 3γ from its own shell, so with Φ the
-normal distribution function
-
-    (NCSN.7) Φ(√(2d)(γ − 1) + 3γ) − Φ(√(2d)(γ − 1) − 3γ) ≈ ½
-
-gives γ from d, and with it the number of levels. The first Φ is all but 1, so γ = 1/(1 − 3/√(2d)): 19.5 at d = 5, 1.04
-at d = 3072. For d ≤ 4 the left side stays above .997 at any γ; take 2 or less there. One network s_θ(x, σ) is
-trained on (DSM.4) at all levels,
-
     (NCSN.2) ℓ(θ; σ) = ½ E ‖s_θ(x + σz, σ) + z/σ‖²
     (NCSN.3) J_NCSN(θ) = 1/L ∑_i λ(σ_i) ℓ(θ; σ_i)
 
-A target of size √d/σ would drown the large levels: with λ = 1 the level .01 weighs as much as 10⁴
-of level 1. With λ(σ) = σ² the residual is that of noise prediction (DSM.9), of order 1 everywhere:
+A target of size √d/σ would drown the large levels: with λ = 1 one level σ = .01 weighs as much as 10⁴ of σ = 1. With
+λ(σ) = σ² the residual is that of noise prediction (DSM.9), of order 1 everywhere (NCSN.4). Take z itself where it is
+known: (x̃ − x)/σ² loses its digits at small σ. The mean over levels is one over a random level per row, sigma (N,),
+uniform over the levels. For a linear score −A(x − m) shared by all, on data of covariance S, level i has the derivative
+E[(−A(x̃ − m) + z/σ_i)(x̃ − m)ᵀ] = I − A(S + σ_i²I) in −A; the weighted sum of these is 0 at (NCSN.5).
 
     (NCSN.4) σ² ℓ(θ; σ) = ½ E ‖σ s_θ(x + σz, σ) + z‖²,   = d/2 at s = 0, at every level
-
-so no level drowns another. Take z itself where it is known: (x̃ − x)/σ² loses its digits at small σ.
-The sum over levels is an average over a random level per row, sigma (N,), uniform over the levels.
-For a linear score −A(x − m) shared by all levels, on data of covariance S, level i has the derivative
-E[(−A(x̃ − m) + z/σ_i)(x̃ − m)ᵀ] = I − A(S + σ_i²I) in −A, and the weighted sum of these is 0 at
-
     (NCSN.5) A = (∑_i λ_i)(∑_i λ_i (S + σ_i²I))⁻¹
 
-Two devices take noise out of the gradient and leave its mean. The first puts each point under z and under −z.
-Split the gradient g of a row into its even and its odd part in z, g_e + g_o; z is symmetric, so E g_o = E g_e g_o = 0:
+Which levels? Two rules (Song & Ermon 2020). Chains of level 1 must reach any point from any other. On any line, points
+at most D apart lie in an interval of length D, so have a variance of at most ¼D², however weighted; by (DSM.16)
+∂²log q_σ ≤ (¼D²/σ⁴ − 1/σ²)I, which is negative above σ = ½D: log q_σ is concave, and has one mode. The rule (NCSN.6)
+takes twice that.
+
+And a chain that comes down from level i must find itself where the score of level i + 1 was trained. ‖z‖² has mean d
+and variance 2d, so ‖z‖ ≈ √d + (‖z‖² − d)/(2√d) has variance ½: noise of level i lies in a shell, ‖σ_i z‖ about
+N(√d σ_i, σ_i²/2). Let half of level i + 1, a share that wastes no levels, lie within 3 deviations of the shell of level
+i. In units of σ_{i+1}/√2 these are 3γ, and the shells are √(2d)(γ − 1) apart: with Φ the normal distribution function,
+(NCSN.7) gives γ from d, and with it the number of levels.
+
+    (NCSN.6) σ_1 ≈ D = max_ij ‖x_i − x_j‖
+    (NCSN.7) Φ(√(2d)(γ − 1) + 3γ) − Φ(√(2d)(γ − 1) − 3γ) ≈ ½
+
+The first Φ is all but 1, so γ = 1/(1 − 3/√(2d)): 19.5 at d = 5, 1.04 at d = 3072. For d ≤ 4 the left side stays above
+.997 at any γ; take 2 or less there.
+
+Two devices take noise out of the gradient and leave its mean. The first puts each point under z and under −z. Split the
+gradient g of a row into its even and its odd part in z, g_e + g_o; z is symmetric, so E g_o = E g_e g_o = 0 (NCSN.8).
+What pulls at random, and only cancels in the mean, is odd. On N(0, c²I), for s = −ax̃ at its best, a = 1/(c² + σ²), and
+g the derivative in a of ½‖σs + z‖², there is (NCSN.9): so it pays where σ/c is below √2 − 1 or above √2 + 1, where the
+ratio is 1, and costs at most a factor 2 between. The second spreads the levels of a batch of n rows, (NCSN.10) with u_i
+uniform on [0, 1): each part of the range has one level, uniform in it, so log σ is uniform over the whole, and the mean
+over the batch of a smooth function of it has a variance of order 1/n³, not 1/n.
 
     (NCSN.8) Var ½(g(z) + g(−z)) = Var g_e,   where two independent draws have ½ Var g_e + ½ Var g_o
-
-What pulls at random, and only cancels in the mean, is odd. On N(0, c²I), for s = −a x̃ at its best, a = 1/(c² + σ²),
-g = ∂/∂a ½‖σs + z‖² has
-
     (NCSN.9) Var g_o/Var g_e = (c² − σ²)²/(4 c²σ²),   Var g_e = 4 d c⁴σ⁴/(c² + σ²)²
-
-so it pays where σ/c is below √2 − 1 or above √2 + 1, where the ratio is 1, and costs at most a factor 2 between. The
-second spreads the levels of a batch of n rows over the range of log σ: with u_i uniform on [0, 1), take
-
     (NCSN.10) σ_i = σ_1 (σ_L/σ_1)^{(i−1+u_i)/n}
-
-Each part of the range has one level, uniform in it, so log σ is uniform over the whole, and the mean over the batch of
-a smooth function of it has a variance of order 1/n³, not 1/n.
 
 Cost: one network pass, like DSM; two under ±z. Fails: too few levels, or σ_1 below the distance between modes.
 Sources: Song & Ermon 2019, eq. 5, 6; Song & Ermon 2020 (choice of levels).

@@ -6,59 +6,47 @@ averaged away over the steps of training. Let v be independent of x, with E vv�
     (SSM.1)  E_v[vᵀ A v] = ∑_ij A_ij E[v_i v_j] = tr A
     (SSM.2)  E_v[(vᵀu)²] = uᵀ E[vvᵀ] u = ‖u‖²
 
-With u = s − ∇log p, (SSM.2) makes J_ESM an average over one-dimensional slices,
+With u = s − ∇log p, (SSM.2) makes J_ESM an average over one-dimensional slices (SSM.3). Put (SSM.1) for the trace and
+(SSM.2) for the norm in (ISM.4) to get SSM; only the first, since ‖s‖² is known exactly, to get SSM-VR ("variance
+reduction"). Both have the mean J_ISM:
 
     (SSM.3)  J_ESM(θ) = ½ E_v E_p (vᵀs − vᵀ∇log p)²
-
-and putting (SSM.1), (SSM.2) for the trace and the norm in (ISM.4) gives SSM; replacing only the
-trace, since ‖s‖² is known exactly, gives SSM-VR ("variance reduction"). Both have the mean J_ISM:
-
     (SSM.4)  J_SSM(θ)    = E_v E_p[½(vᵀs)² + vᵀ ∂s/∂x v]
     (SSM.5)  J_SSM-VR(θ) = E_v E_p[½‖s‖²   + vᵀ ∂s/∂x v]
 
-The probe scale matters. A uniformly random unit vector has E vvᵀ = I/d: (SSM.5) would see 1/d of the
-trace, and learn 1/d of the score; in (SSM.4) both terms shrink alike, so the score is right and the loss
-1/d of what it should be. The probes here, all with E vvᵀ = I, and Q = vᵀAv with H = (A + Aᵀ)/2 and
-‖H‖_F² = ∑_ij H_ij² (Frobenius):
+The probe scale matters. A uniformly random unit vector has E vvᵀ = I/d: (SSM.5) would see 1/d of the trace, and learn
+1/d of the score; in (SSM.4) both terms shrink alike, so the score is right and the loss 1/d of what it should be.
 
+How noisy is Q = vᵀAv? Only the symmetric part of A counts, H = (A + Aᵀ)/2; let ‖H‖_F² = ∑_ij H_ij². The law of v does
+not change when one v_i changes its sign, so a moment with an odd power of any v_i is 0, and in E Q² = ∑ H_ij H_kl
+E[v_i v_j v_k v_l] only pairs of equal indices survive. With α = E v_i⁴ and β = E v_i²v_j², i ≠ j, that is (SSM.9).
+(α, β) is (3, 1), (1, 1), and 3β = α = 3d/(d+2) for the three probes here: on the sphere a turn of v_i to (v_i + v_j)/√2
+leaves α = (2α + 6β)/4, so α = 3β, and E‖v‖⁴ = dα + d(d−1)β = d² fixes the size. All have E vvᵀ = I. At one x, SSM-VR
+has this variance with A = ∂s/∂x, and SSM with that of (SSM.10); the mean of M independent probes divides it by M:
+
+    (SSM.9)  E Q² = β((tr H)² + 2‖H‖_F²) + (α − 3β) ∑_i H_ii²,   Var Q = E Q² − (tr H)²
     (SSM.6)  Gaussian    v ~ N(0, I)             Var Q = 2‖H‖_F²
     (SSM.7)  Rademacher  v_i = ±1                Var Q = 2(‖H‖_F² − ∑_i H_ii²)
     (SSM.8)  sphere      v uniform on ‖v‖ = √d   Var Q = 2d/(d+2) (‖H‖_F² − (tr H)²/d)
-
-The law of v does not change when one v_i changes its sign, so a moment with an odd power of any v_i is 0,
-and in E Q² = ∑ H_ij H_kl E[v_i v_j v_k v_l] only pairs of equal indices survive. With α = E v_i⁴ and
-β = E v_i²v_j², i ≠ j,
-
-    (SSM.9)  E Q² = β((tr H)² + 2‖H‖_F²) + (α − 3β) ∑_i H_ii²,   Var Q = E Q² − (tr H)²
-
-where (α, β) is (3, 1), (1, 1), and 3β = α = 3d/(d+2) on the sphere: rotations give α = 3β, and
-E‖v‖⁴ = dα + d(d−1)β = d² fixes the size. At one x the spread of SSM-VR is this with A = ∂s/∂x; SSM
-is itself one quadratic form,
-
     (SSM.10) ½(vᵀs)² + vᵀ ∂s/∂x v = vᵀ(∂s/∂x + ½ssᵀ)v
 
-and the mean of M independent probes divides the variance by M. Rademacher probes are exact for
-d = 1. Gaussian probes are never quieter, and as noisy as signs where the diagonal of H is 0. For d > 1
-neither signs nor the sphere wins always: compare (SSM.7) with (SSM.8).
+Rademacher probes are exact for d = 1. Gaussian probes are never quieter, and as noisy as signs where the diagonal of H
+is 0. For d > 1 neither signs nor the sphere wins always.
 
-With no derivative at all: expand s(x ± rv) in the radius r. Odd powers cancel in the sum, even ones in the
-difference, and what is left is of order r²:
+With no derivative at all: expand s(x ± rv) in the radius r. Odd powers cancel in the sum, even ones in the difference,
+and what is left is of order r². Rounding of relative size κ in s is divided by r, while the bias grows as r² (SSM.13):
 
     (SSM.11) s_± = s(x ± rv),   (s_+ − s_−)/2r = Jv + O(r²),   (s_+ + s_−)/2 = s + O(r²)
     (SSM.12) J_FD = E[½‖(s_+ + s_−)/2‖² + vᵀ(s_+ − s_−)/2r] = J_SSM-VR + O(r²)
-
-Rounding of relative size κ in s is divided by r, while the bias grows as r². Their sum is least near
-
     (SSM.13) error ~ κ/r + r²,   least at r ~ κ^{1/3}: .004 in float32, κ = 6·10⁻⁸ (.005 measured)
 
-DSM with z and −z in turn contains it: with rv = σz, the mean of ½‖s_± ± z/σ‖² is ¼‖s_+‖² + ¼‖s_−‖² +
-zᵀ(s_+ − s_−)/2σ + ‖z‖²/2σ², and ½‖s_+‖² + ½‖s_−‖² = ‖(s_+ + s_−)/2‖² + ¼‖s_+ − s_−‖², so
+Denoising (DSM.4) with z and −z in turn contains it: with rv = σz, the mean of ½‖s_± ± z/σ‖² is
+¼‖s_+‖² + ¼‖s_−‖² + zᵀ(s_+ − s_−)/2σ + ‖z‖²/2σ², and ½‖s_+‖² + ½‖s_−‖² = ‖(s_+ + s_−)/2‖² + ¼‖s_+ − s_−‖², so
 
     (SSM.14) ½(J_DSM(z) + J_DSM(−z)) = J_FD + ⅛ E‖s_+ − s_−‖² + E‖z‖²/2σ²,   v = z, r = σ
 
-Cost: one directional derivative a probe, two passes with that for s, whatever d is. Finite
-differences take two as well: on a network that knows its derivatives they are not cheaper (1.1 to 1.3 times
-SSM-VR), they serve scores that are black boxes. Fails: the noise grows with d.
+Cost: one directional derivative a probe, two passes with that for s, whatever d is. Finite differences take two as
+well; they serve scores that are black boxes. Fails: the noise grows with d.
 Sources: Song et al. 2019 (SSM, section 3.1); Hutchinson 1990; Pang et al. 2020 (finite differences).
 """
 
@@ -96,7 +84,6 @@ def sliced_vr_loss(score, x, v):
 @checked(v=rows)
 def finite_difference_loss(score, x, v, radius):
     """E[½‖(s₊ + s₋)/2‖² + vᵀ(s₊ − s₋)/(2 radius)], a scalar: sliced_vr_loss with no derivative of the score.
-
     v (N,d) from probes; radius > 0 in the units of x. The error is of order radius²; in float32 take .005
     for x of size 1."""
     ahead, behind = score(x + radius * v), score(x - radius * v)             # (N,d) (N,d)

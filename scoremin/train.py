@@ -1,19 +1,19 @@
 """Training (FIT): stochastic gradient descent with Adam and a cosine schedule.
 
 Training is many small steps downhill, each judged on a few rows drawn at random. Adam gives every number of θ a step of
-like size, however large its slope; towards the end the steps shrink. With g the gradient of the loss on a batch, η the
-learning rate, step k = 1 … steps, and elementwise operations,
+like size, however large its slope. With g the gradient of the loss on a batch, step k = 1 … steps, elementwise,
 
     (FIT.1)  m_1 ← β_1 m_1 + (1 − β_1) g,   m_2 ← β_2 m_2 + (1 − β_2) g²,   β_1 = .9, β_2 = .999
     (FIT.2)  m̂_1 = m_1/(1 − β_1^k),   m̂_2 = m_2/(1 − β_2^k)
     (FIT.3)  θ ← θ − η_k m̂_1/(√m̂_2 + 10⁻⁸)
+
+(FIT.2) divides by the sum of the weights, (1 − β)(1 + β + … + β^{k−1}), so that m̂_1 and m̂_2 are weighted means of the
+g and g² so far. The first step moves each entry of θ by −η g/(|g| + 10⁻⁸), about η whatever the size of g. The losses
+of this package are noisy even at the optimum, and the noise in θ shrinks with η_k, so the learning rate η falls,
+
     (FIT.4)  η_k = η · ½(1 + cos(π (k − 1)/steps))
 
-(FIT.2) divides by the sum of the weights, (1 − β)(1 + β + … + β^{k−1}), so that m̂_1 and m̂_2 are weighted
-means of the g and g² so far. At the first step each entry of θ moves by −η g/(|g| + 10⁻⁸), about η
-whatever the size of g. The losses of this package are noisy even at the optimum, and the noise in θ
-shrinks with η_k: the schedule ends near zero, at η sin²(π/(2 steps)). θ and its means keep the precision of params;
-1 − β^k and η_k are computed in float64.
+to η sin²(π/(2 steps)), near zero. θ, m_1 and m_2 keep the precision of params; 1 − β^k and η_k are float64.
 
 Few data are learned by heart: the loss on them falls for ever, that on data held out falls and then rises. Training
 ends in time by that loss, measured at steps k some 5 % apart, on an average over about the last eighth of all steps,
@@ -32,19 +32,17 @@ import math
 import numpy as np
 from autograd.core import make_vjp
 
-from .backprop import TRACING, keep_memory
+from .backprop import TRACING
 from .checks import at, checked, demand, finite, floats, gate, start, untraced
 
 
 def leaves(params):
     """The arrays in nested lists and tuples, in order."""
-    if isinstance(params, (list, tuple)):
-        return [a for part in params for a in leaves(part)]
-    return [params]
+    return [a for part in params for a in leaves(part)] if isinstance(params, (list, tuple)) else [params]
 
 
 def unpack(parts, params):
-    """The flat arrays that parts yields, in the shapes and the nesting of params."""
+    """The vectors that parts yields, in the shapes and the nesting of params."""
     if isinstance(params, (list, tuple)):
         return (list if isinstance(params, list) else tuple)(unpack(parts, part) for part in params)
     return next(parts).reshape(np.shape(params))
@@ -52,15 +50,14 @@ def unpack(parts, params):
 
 def flat(params):
     """All numbers of params as one vector (P,), and params again as views into it: what moves one moves the other."""
-    parts = [floats("params", untraced("params", a)) for a in leaves(untraced("params", params))]
+    parts = [floats("params", untraced("params", a)) for a in leaves(params)]
     demand(any(a.size for a in parts), "params", params, "arrays of numbers to train", ValueError)
     theta = np.concatenate(parts, axis=None)                                 # (P,)
-    ends = np.cumsum([np.size(a) for a in parts])[:-1]
-    return theta, unpack(iter(np.split(theta, ends)), params)
+    return theta, unpack(iter(np.split(theta, np.cumsum([a.size for a in parts])[:-1])), params)
 
 
 def adam_step(theta, g, m_1, m_2, k, rate):
-    """One step, k = 1, 2, …, in place on flat vectors theta, m_1, m_2 (P,)."""
+    """One step, k = 1, 2, …, in place on vectors theta, m_1, m_2 (P,)."""
     m_1[:] = 0.9 * m_1 + 0.1 * g                                             # (P,)  (FIT.1)
     m_2[:] = 0.999 * m_2 + 0.001 * g**2                                      # (P,)  (FIT.1)
     m_1_hat, m_2_hat = m_1 / (1 - 0.9**k), m_2 / (1 - 0.999**k)              # (P,)  (FIT.2)
@@ -82,16 +79,14 @@ watcher = gate("a function of step and params", lambda f: f is None or callable(
 
 @checked(data=start, callback=watcher)
 def fit(loss, params, data, *, steps, rng, batch_size=256, learning_rate=1e-3, progress=None, callback=None):
-    """Minimise E loss(params, x, rng) over random batches x (batch_size, d) of data (n, d).
+    """Minimise E loss(params, x, rng) over random batches x (batch_size, d) of data (n, d), drawn with replacement, in
+    the dtype of params. Returns the trained params and the losses, one for each step taken.
 
-    Draws with replacement, in the dtype of params. progress, if given, wraps the iterator over steps, as tqdm
-    does, and may end it early. callback(k, params), if given, is called after step k = 0, 1, … with the params at
-    work, which move on: copy what you keep; training ends where it returns what is true. Returns the trained params
-    and the losses, one for each step taken.
-    Raises FloatingPointError when a loss or its gradient is not finite, or is too large to square."""
+    progress wraps the iterator over steps, as tqdm does, and may end it early. callback(k, params) is called after step
+    k = 0, 1, … with the params at work, which move on: copy what you keep; training ends where it returns what is true.
+    Raises FloatingPointError where a loss or its gradient is not finite, or is too large to square."""
     theta, params = flat(params)
     data, m_1, m_2, losses = floats("data", data, theta.dtype), np.zeros_like(theta), np.zeros_like(theta), []
-    keep_memory()
     slower = f"try a learning_rate below {learning_rate:.3g}"
     for _, k in zip(progress(range(steps)), range(1, steps + 1)):
         x = data.take(rng.integers(len(data), size=batch_size), axis=0)      # (B,d)
@@ -116,8 +111,7 @@ def last_best(curve):
 def until_it_rises(params, measure):
     """For fit: a callback that ends training when measure(params), say the loss on data held out, has risen; with it
     {step: measure}, and the average params of last_best of it."""
-    average, at_work = flat(params)                                          # (P,), and as params
-    best, best_params = flat(params)                                         # (P,), and as params
+    (average, at_work), (best, best_params) = flat(params), flat(params)     # (P,) each, and as params
     curve = {0: measure(at_work)}
 
     def callback(k, params):

@@ -220,7 +220,7 @@ def test_weights_within_rounding_of_one_are_normalised():
 def test_covariances_are_judged_in_their_own_scale(scale):
     """Off by a thousandth, or singular to rounding, is refused at any scale; correlation 1 − 1e-9 is not."""
     make = lambda a, b: GaussianMixture([1], [[0, 0]], scale * np.array([[[1.0, a], [b, 1.0]]]))
-    with pytest.raises(ValueError, match="not symmetric"):
+    with pytest.raises(ValueError, match="want symmetric ones"):
         make(0.5, 0.501)
     for bad in (1.0, 1 - 1e-16, 1.5):
         with pytest.raises(ValueError, match="want all > 0 beyond rounding"):
