@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import scoremin as sm
-from figures import common, conditional, continuous_noise
+from figures import common, conditional, continuous_noise, digits
 from figures.continuous_noise import HIGH, LOW, off_arcs, off_spiral, off_squares
 
 
@@ -240,3 +240,15 @@ def test_wrong_posteriors_are_slopes_of_their_likelihoods(method):
     S = conditional.NOISE**2 + (sigma**2 * slopes @ conditional.H.T if method == "held" else 0)     # HCHᵀ = σ² H ∂D Hᵀ
     expected = conditional.prior(x, sigma) + slopes * (y - shrunk(x)) / S
     assert np.allclose(conditional.scores(y)[method](x, sigma), expected, rtol=0, atol=1e-8)
+
+
+def test_completions_are_judged_by_their_squares():
+    """Offsets 1, −1, 3, 0 from the truth: between neighbours 4, 16, 9, to the truth 1, 1, 9, 0, in the mean. Greys are
+    whole numbers 0 … 16, −1 … 1 rounded."""
+    held = np.random.default_rng(5).integers(3, 13, (6, 64)).astype(float)
+    labels, lower = np.arange(6), np.repeat([0, 1], 32)
+    found = conditional.judge(held, labels, [held + k * lower for k in (1, -1, 3, 0)], held, labels,
+                              np.random.default_rng(6))
+    assert found.ratio == pytest.approx((29 / 3) / (11 / 4))
+    assert found.half == 1 and found.right["real"] == 1
+    assert digits.greys(np.array([-3.0, -1.0, 0.05, 0.1, 1.0, 9.0])).tolist() == [0, 0, 8, 9, 16, 16]
