@@ -29,12 +29,17 @@ Gaussian with these stands for p(y|x̃). Its gradient has two parts, as ∂D/∂
 This is exact where x given x̃ is Gaussian, hence for Gaussian data at every σ; and for data of a smooth density in the
 limits of small σ and of large noise. The second part is 0 for one Gaussian, and is often left out, for it has third
 derivatives of log q. On a mixture it must not be: it tells which mode x̃ may yet become. The C of a learned score errs
-by σ² times the error of ∂D/∂x̃. Where σ is above the data's spread c, S may then be no covariance at all, which is
-refused. There take (COND.9), a fixed covariance, which needs no tangents (c is sigma_data). Two shortcuts fail.
-S = noise² I (DPS) leaves C out: on N(0, c²), H = 1, it pulls too hard by the factor S/noise², (COND.10). And (COND.1)
-with x̃ for x, Hᵀ(y − Hx̃)/noise², has no σ in it at all: a step of δ in σ² (SDE.8) multiplies the part of x̃ that H
-sees by (COND.11).
+by σ² times the error of ∂D/∂x̃. Where σ is above the data's spread c, HCHᵀ, made symmetric, may then have eigenvalues λ
+below 0, and be no covariance. Cut these at 0 (COND.15). That is the nearest covariance, and as covariances are a convex
+set, it is nearer to the true one, too. In the gradient (COND.16) χ is 1 for λ above 0 and 0 for those below; between
+them it tells how R turns. Or take (COND.9), a fixed covariance, which needs no tangents (c is sigma_data). Two
+shortcuts fail. S = noise² I (DPS) leaves C out: on N(0, c²), H = 1, it pulls too hard by the factor S/noise²,
+(COND.10). And (COND.1) with x̃ for x, Hᵀ(y − Hx̃)/noise², has no σ in it at all: a step of δ in σ² (SDE.8) multiplies
+the part of x̃ that H sees by (COND.11).
 
+    (COND.15) S = R Λ⁺ Rᵀ + noise² I,   HCHᵀ = R Λ Rᵀ, R orthogonal, Λ diagonal,   Λ⁺ = max(Λ, 0)
+    (COND.16) (Rᵀ ∇S R)_ij = χ_ij (Rᵀ ∇(HCHᵀ) R)_ij
+              χ_ij = (λ_i⁺ + λ_j⁺)/(|λ_i| + |λ_j|)
     (COND.9) C = σ²c²/(σ² + c²) I,   exact for N(0, c²I)
     (COND.10) 1 + σ²c²/((σ² + c²) noise²)
     (COND.11) 1 − δ/noise² − δ/(σ² + c²),   below −1, and growing, where δ ≥ 2 noise²
@@ -55,9 +60,10 @@ dM/du = 2aM, to get d(Q/M)/du = −1/M. Q/M → 0 as u → ∞; and with ρ = (V
 For V = 2, v = 1, w = 4 the three are .400, .125 and .283: only Langevin dynamics at small noise finds the tilted
 density.
 
-Cost: given, one pass; posterior_score, a pass and m tangents, and back through them. Start as the posterior would, or
-from σ_max far above ‖E[x|y]‖ (SDE.4). Fails: (COND.7) where modes are far apart at middling σ and noise small; (COND.9)
-draws wrong weights. given is right for any p, and wants pairs and a training of its own.
+Cost: given, one pass; posterior_score, twice a pass and m tangents, and back through them. Start as the posterior
+would, or from σ_max far above ‖E[x|y]‖ (SDE.4). Fails: (COND.7) where modes are far apart at middling σ and noise
+small; (COND.15) after short training, and (COND.9), draw wrong weights. given is right for any p, and wants pairs and a
+training of its own.
 Sources: Song et al. 2021 (COND.3); Batzolis et al. 2021 (COND.5); Boys et al. 2023 (COND.7); Chung et al. 2023 (DPS);
 Song et al. 2023 (fixed covariance); Ho & Salimans 2022 (guidance).
 """
@@ -65,7 +71,7 @@ Song et al. 2023 (fixed covariance); Ho & Salimans 2022 (guidance).
 import autograd.numpy as np
 
 from .checks import checked, function, maybe, observed, sampling
-from .derivatives import gradient, half_square, jvp
+from .derivatives import gradient, inner, jvp
 
 
 @checked(score=function)
@@ -78,8 +84,8 @@ def given(score, y):
     return conditional
 
 
-def _log_likelihood(at, x, sigma, H, y, noise, sigma_data):
-    """log N(y; HD, S) + const (N,), for the score at(x) of noisy points; no covariance S is a LinAlgError."""
+def _moments(at, x, sigma, H, sigma_data):
+    """HD (N,m) and HCHᵀ (N,m,m) for the score at(x) of noisy points."""
     units = np.broadcast_to(H[:, None], (len(H), *x.shape))                  # (m,N,d)
     if sigma_data is None:
         s, J = jvp(at, x, units)                                             # (N,d) (m,N,d)
@@ -87,10 +93,21 @@ def _log_likelihood(at, x, sigma, H, y, noise, sigma_data):
     else:
         s, CH = at(x), units / (1 / sigma**2 + 1 / sigma_data**2)            # (N,d) (m,N,d)  (COND.9)
     HCH = np.einsum("mnd,kd->nmk", CH, H)                                    # (N,m,m), symmetric but for learned scores
-    S = 0.5 * (HCH + np.swapaxes(HCH, 1, 2)) + noise**2 * np.eye(len(H))     # (N,m,m)  (COND.6)
-    root, rest = np.linalg.cholesky(S), y - np.dot(x + sigma**2 * s, H.T)    # (N,m,m) (N,m)  (COND.6)
-    u = np.linalg.solve(root, rest[:, :, None])[:, :, 0]                     # (N,m), ‖u‖² = restᵀS⁻¹rest
-    return -half_square(u) - np.sum(np.log(np.diagonal(root, axis1=-1, axis2=-2)), axis=1)  # (N,)  (COND.7)
+    return np.dot(x + sigma**2 * s, H.T), 0.5 * (HCH + np.swapaxes(HCH, 1, 2))  # (N,m) (N,m,m)  (COND.6)
+
+
+def _slopes(HD, HCH, y, noise):
+    """The derivatives of log N(y; HD, S) in HD (N,m), which is r, and in HCHᵀ (N,m,m)."""
+    values, R = np.linalg.eigh(HCH)                                          # (N,m) ascending, (N,m,m)
+    kept, size = np.maximum(values, 0), np.maximum(np.abs(values), np.finfo(HCH.dtype).tiny)
+    S = kept + noise**2                                                      # (N,m), its eigenvalues  (COND.15)
+    if not np.all(S[:, 0] > 4 * np.finfo(HCH.dtype).eps * S[:, -1]):
+        raise FloatingPointError("without noise, y has no covariance: rows of H depend on each other, or the Jacobian "
+                                 "of score is no density's")
+    r = np.einsum("nij,ni->nj", R, y - HD) / S                               # (N,m), Rᵀr
+    share = (kept[:, :, None] + kept[:, None]) / (size[:, :, None] + size[:, None])  # (N,m,m)  (COND.16)
+    inside = 0.5 * share * (r[:, :, None] * r[:, None] - np.eye(len(S[0]), dtype=S.dtype) / S[:, None])
+    return np.einsum("nij,nj->ni", R, r), np.einsum("nik,nkl,njl->nij", R, inside, R)  # (N,m) (N,m,m)  (COND.8)
 
 
 @sampling(sigma_data=maybe)
@@ -98,14 +115,15 @@ def posterior_score(score, x, sigma, H, y, noise, sigma_data=None):
     """∇log q_σ(x|y) (N,d) for y = Hx + noise·N(0, I) seen of the clean x, as if x given x̃ were Gaussian.
     score(x, sigma), of autograd's operations or with .at(sigma); sigma one number; H (m,d); y (m,), or (N,m) one a
     row; noise a standard deviation: divide rows of H and y where it differs. With sigma_data, the data's spread, the
-    covariance of x given x̃ is fixed (COND.9); without, it is the score's own, and FloatingPointError is raised where
-    that is no covariance, as may be for learned scores."""
+    covariance of x given x̃ is fixed (COND.9); without, it is the score's own, made one (COND.15). FloatingPointError
+    is raised where noise is 0 and y has no covariance, as for rows of H that depend on each other."""
     if y.shape[-1] != len(H):
         raise ValueError(f"y has shape {y.shape}; want ({len(H)},) or (N, {len(H)}), one number per row of H")
     at = score.at(sigma) if hasattr(score, "at") else lambda x: score(x, sigma)
-    try:
-        pull = gradient(lambda x: _log_likelihood(at, x, sigma, H, y, noise, sigma_data), x)
-    except np.linalg.LinAlgError:
-        raise FloatingPointError(f"y given x has no positive covariance at sigma = {sigma:.3g}: the Jacobian of score "
-                                 "is no density's, try sigma_data; or rows of H depend on each other") from None
-    return at(x) + pull                                                      # (N,d)  (COND.3) (COND.8)
+    moments = lambda x: _moments(at, x, sigma, H, sigma_data)
+    by_mean, by_covariance = _slopes(*moments(x), y, noise)                  # (N,m) (N,m,m)
+
+    def likelihood(x):
+        HD, HCH = moments(x)
+        return inner(by_mean, HD) + np.einsum("nij,nij->n", by_covariance, HCH)
+    return at(x) + gradient(likelihood, x)                                   # (N,d)  (COND.3) (COND.8)

@@ -1,7 +1,7 @@
 """Derivatives of any score function in its input: one direction, and the exact divergence.
 
-For one row x the Jacobian J = ∂s/∂x, J_ij = ∂s_i/∂x_j, is d by d. Training needs less: forward mode gives one
-directional derivative at about twice the cost of s itself, whatever d is:
+For one row x the Jacobian J = ∂s/∂x, J_ij = ∂s_i/∂x_j, is d by d. Training needs less: forward mode, which carries
+d/dt of each quantity along with its value, gives one directional derivative for about twice the cost of s:
 
     (JVP.1)  J v = d/dt s(x + t v) |_{t=0}
     (JVP.2)  tr J = ∑_j e_jᵀ J e_j,   e_j the unit vectors: d directional derivatives

@@ -38,14 +38,15 @@ Fails. (a) On finitely many points a flexible model can lower the loss for ever,
 does: let s(x) = −(x − x_i)/τ² near each x_i (ISM.9). (b) Where p does not vanish at the boundary of its support,
 (ISM.3) is false: (ISM.10) for uniform p on [0, 1]. A weight g(x) ≥ 0, (N,d) or (N,1), that vanishes there repairs it,
 for positive data g = x or x². With g ∘ s for the field, p g ∘ s → 0 there too, (ISM.3) holds again, and the square
-expands as in (ISM.1), to (ISM.17). For N(.5, 1) cut at 0 the best Gaussian of (ISM.4) has mean 1.009 and precision
-2.057, that of g = x has .5 and 1. (c) ReLU: φ'' = 0 except at kinks, which no sample hits. A ReLU score network has a
-trace, but its gradient misses how kinks move, and is biased. A piecewise linear energy has a piecewise constant score,
-so the flat density is optimal (ISM.11):
+expands as in (ISM.1), to (ISM.17). Where g is one number a point the closed-form trace (ISM.13) serves, by (ISM.20).
+For N(.5, 1) cut at 0 the best Gaussian of (ISM.4) has mean 1.009 and precision 2.057, that of g = x has .5 and 1. (c)
+ReLU: φ'' = 0 except at kinks, which no sample hits. A ReLU score network has a trace, but its gradient misses how kinks
+move, and is biased. A piecewise linear energy has a piecewise constant score, so the flat density is optimal (ISM.11):
 
     (ISM.9)  J_ISM = −d/τ² → −∞ as τ → 0
     (ISM.10) E_p[s'] = s(1) − s(0), not −E_p[s ∇log p] = 0
     (ISM.17) ½ E‖√g ∘ (s − ∇log p)‖² = E[½‖√g ∘ s‖² + ∇·(g ∘ s)] + ½ E‖√g ∘ ∇log p‖²
+    (ISM.20) ∇·(g s) = g tr ∂s/∂x + sᵀ∇g
     (ISM.11) tr ∂s/∂x = 0 at almost every x,   J_ISM = ½ E‖s‖² ≥ 0, least at s = 0
 
 Cost: d directional derivatives (JVP.2), about d times a step of SSM, or half that where all share one pass for s, as in
@@ -70,7 +71,7 @@ Sources: Hyvärinen 2005, theorem 1 and section 3.1; 2007 (ISM.17, ISM.19); Onke
 """
 
 from .checks import checked
-from .derivatives import divergence, half_square, inner, mean
+from .derivatives import divergence, gradient, half_square, inner, mean
 
 
 @checked
@@ -84,5 +85,9 @@ def implicit_loss(score, x):
 def generalised_loss(score, x, g):
     """E[½‖√g ∘ s‖² + ∇·(g ∘ s)], a scalar, for data with a boundary, where g(x) >= 0, (N,d) or (N,1), vanishes.
     g is written with autograd.numpy; g = 1 is implicit_loss. Source: Hyvärinen 2007."""
+    weight = g(x)                                                            # (N,d) or (N,1)
+    if weight.shape[1] == 1:
+        (s, tr), slope = divergence(score, x), gradient(lambda x: g(x)[:, 0], x)  # (N,d) (N,) (N,d)
+        return mean(weight[:, 0] * (tr + half_square(s)) + inner(slope, s))  # ()  (ISM.20)
     gs, tr = divergence(lambda x: g(x) * score(x), x)                        # (N,d) (N,)
     return mean(0.5 * inner(gs, score(x)) + tr)                              # ()  (ISM.17)

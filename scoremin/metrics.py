@@ -12,7 +12,8 @@ points in this chapter, are held against each other by the energy distance,
     (MET.2)  ED(a, b) = 2 E‖a_i − b_j‖ − E‖a_i − a_i'‖ − E‖b_j − b_j'‖
 
 Let F_u, G_u be the distribution functions of uᵀa and uᵀb for a unit vector u. The average of |uᵀx| over all u is
-c_d‖x‖, c_d > 0, and |x − y| = ∫ [x ≤ t < y] + [y ≤ t < x] dt has the mean ∫ F(1 − G) + G(1 − F) dt, so
+c_d‖x‖, c_d > 0. |x − y| is the length of all t between x and y. For x from F and y from G, t is between them with
+probability F(t)(1 − G(t)) + G(t)(1 − F(t)), so E|x − y| is the integral of that, and the three means together are
 
     (MET.5)  ED(a, b) = 2/c_d · E_u ∫ (F_u(t) − G_u(t))² dt ≥ 0
 
@@ -106,6 +107,7 @@ def neighbour_distance(a, b, k):
 def _share_within(a, b, k):
     """Share of a (n,d) in the balls of b (m,d)."""
     radii = neighbour_distance(b, b, k + 1)                                  # (m,)  (MET.6) b_j itself is the first
+    radii *= 1 + 1e-9                                                        # what is as far is within, beyond rounding
     return sum(np.sum((R <= radii).any(axis=1)) for R in _in_blocks(a, b)) / len(a)  # ()  (MET.7)
 
 

@@ -11,10 +11,11 @@ here and in BP. With φ = SiLU,
 φ must be smooth: ISM and SSM train on φ', so their gradient needs φ'', and ReLU has none (ISM.11). Where e^−y overflows
 ς is 0, as it should be, and as ς' is a polynomial in ς, derivatives of every order stay finite.
 
-One network serves all noise levels when it also sees σ. Its input is scaled to unit size. Its output is divided by σ:
-1/σ is the size of the target −z/σ and bounds the score, E‖s‖² ≤ d/σ² by (DSM.3), and −f predicts the noise z (DSM.10).
-At one σ that is an MLP of x alone, with the constants moved into its weights (NET.5); its derivatives G_l = ∂ℓ/∂W_l and
-g_l = ∂ℓ/∂b_l give those of the network (NET.6). A single layer takes both changes. With σ_data the spread of the data,
+One network serves all noise levels when it also sees σ (why one wants that, NCSN tells). Its input is scaled to unit
+size. Its output is divided by σ: 1/σ is the size of the target −z/σ and bounds the score, E‖s‖² ≤ d/σ² by (DSM.3), and
+−f predicts the noise z (DSM.10). At one σ that is an MLP of x alone, with the constants moved into its weights (NET.5);
+its derivatives G_l = ∂ℓ/∂W_l and g_l = ∂ℓ/∂b_l give those of the network (NET.6). A single layer takes both changes.
+With σ_data the spread of the data,
 
     (NET.4)  s(x, σ) = f([x/τ, log σ])/σ,   τ² = σ² + σ_data²
     (NET.5)  W_1 → W_1[:d]/τ,   b_1 → b_1 + log σ W_1[d],   W_L → W_L/σ,   b_L → b_L/σ
@@ -80,7 +81,6 @@ defjvp(silu, lambda g, ans, y: g * silu_slope(y))
 @checked
 def init_mlp(rng, sizes, dtype=np.float64):
     """Parameters for layers of the given sizes, a list of (W (in,out), b (out,)): W ~ N(0, 1/in), b = 0."""
-    demand(len(sizes) > 1, "sizes", sizes, "an input and an output size")
     return [((rng.standard_normal((n_in, n_out)) / np.sqrt(n_in)).astype(dtype), np.zeros(n_out, dtype))
             for n_in, n_out in pairwise(sizes)]                              # (in,out) (out,)  (NET.1)
 

@@ -20,9 +20,9 @@ ends in time by that loss, measured at steps k some 5 % apart, on an average ove
 
     (FIT.5)  θ̄_k = θ̄_{k−1} + min(1, 8/k) (θ_k − θ̄_{k−1}) = ∑_{j≤k} w_j θ_j,   w_j ∝ (j − 1)(j − 2) … (j − 7) for k ≥ 8
 
-in which the noise of single steps cancels: its held-out loss is 3 to 7 % below that of θ_k (measured for recipe).
-Kept is the last average within a thousandth of the least loss, as that much is noise. Twice as many steps, and 200,
-without another end the training.
+in which the noise of single steps cancels: its held-out loss is 3 to 7 % below that of θ_k (measured for recipe). What
+is kept is the last average whose loss is within a thousandth of the least, as smaller differences are noise. If that
+was at step k, and none has come by step 2k + 200, training ends.
 
 Sources: Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2017, eq. 5; Polyak & Juditsky 1992 (averaging).
 """
@@ -51,7 +51,7 @@ def unpack(parts, params):
 def flat(params):
     """All numbers of params as one vector (P,), and params again as views into it: what moves one moves the other."""
     parts = [floats("params", untraced("params", a)) for a in leaves(params)]
-    demand(any(a.size for a in parts), "params", params, "arrays of numbers to train", ValueError)
+    demand(any(a.size for a in parts), "params", params, "arrays of numbers to train")
     theta = np.concatenate(parts, axis=None)                                 # (P,)
     return theta, unpack(iter(np.split(theta, np.cumsum([a.size for a in parts])[:-1])), params)
 

@@ -19,7 +19,7 @@ import check_port
 import vector_cases
 from vector_cases import table
 
-VECTORS, VERSION = check_port.VECTORS, 3
+VECTORS, VERSION = check_port.VECTORS, 4
 HEADER = {
     "schema": 1,
     "version": f"{VERSION}.0",
@@ -98,7 +98,7 @@ FUNCTIONS = {
     "given": "score of [x, y], or of that and sigma, x (N,d), y (m,) or (N,m), sigma where it is given -> value (N,d), "
              "the first d columns; gradient of sum(cotangent * value)",
     "posterior_score": "score of (x, sigma), x (N,d), sigma, H (m,d), y (m,) or (N,m), noise, sigma_data where the "
-                       "covariance is fixed -> value (N,d)",
+                       "covariance is fixed; else what is below 0 in H C H^T is cut -> value (N,d)",
     "ncsn_loss": "score of (x, sigma), x (N,d), z (N,d), sigma a number or (N,) -> value, s (N,d) at x + sigma z, "
                  "gradient of value",
     "geometric_sigmas": "sigma_max, sigma_min, n -> value (n,)",

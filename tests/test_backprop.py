@@ -57,9 +57,11 @@ def test_rules_by_hand_equal_plain_autograd_for_every_objective(name, sizes):
 
 
 @pytest.mark.parametrize("at", [False, True], ids=["levels by row", "one level"])
-def test_rules_by_hand_serve_the_noise_conditional_network(at):
-    """(BP.3) (BP.8) By row in NCSN; folded into the weights at one level, for ISM on its data inputs."""
+def test_rules_by_hand_serve_the_noise_conditional_network(at, monkeypatch):
+    """(BP.3) (BP.8) By row in NCSN; folded into the weights at one level, for ISM on its data inputs. The plain network
+    is taken away: no value and no gradient comes from it."""
     params, sigma = network([4, 8, 7, 3]), np.geomspace(2, 0.05, 6)
+    monkeypatch.setattr("scoremin.network.plain", None)
 
     if at:
         assert_same(lambda p: implicit_loss(NoiseConditionalMLP(p).at(0.4), X),

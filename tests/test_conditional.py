@@ -324,12 +324,44 @@ def test_it_samples_the_posterior():
 
 
 def test_what_has_no_covariance_is_refused():
-    """A score whose Jacobian is below −1/σ², and two observations that are one, without noise."""
+    """Without noise: a score whose Jacobian is below −1/σ², and two observations that are one."""
     steep = lambda x, sigma: -3 * x / sigma**2
-    with pytest.raises(FloatingPointError, match=r"no positive covariance at sigma = 0\.5"):
-        posterior_score(steep, POINTS, 0.5, H_2, Y_2, 0.1)
-    with pytest.raises(FloatingPointError, match="rows of H"):
-        posterior_score(lambda x, sigma: -x / (1 + sigma**2), POINTS, 0.5, np.ones((2, 2)), Y_2, 0.0)
+    for score, H in ((steep, H_2), (lambda x, sigma: -x / (1 + sigma**2), np.ones((2, 2)))):
+        with pytest.raises(FloatingPointError, match="rows of H depend on each other, or the Jacobian of score"):
+            posterior_score(score, POINTS, 0.5, H, Y_2, 0.0)
+
+
+def positive_part(A):
+    """max(A, 0) of symmetric matrices (N,2,2), ½(A + √(A²)), by the square root of a matrix of order 2."""
+    squares = A @ A
+    root_of_det = np.sqrt(np.linalg.det(squares))
+    trace = np.trace(squares, axis1=1, axis2=2)
+    root = (squares + root_of_det[:, None, None] * np.eye(2)) / np.sqrt(trace + 2 * root_of_det)[:, None, None]
+    return 0.5 * (A + root)
+
+
+def test_a_learned_score_without_a_covariance_gets_the_nearest():
+    """(COND.15) (COND.16) A steep network at σ = 2, with points where HCHᵀ has two, one and no eigenvalue above 0: the
+    gradient by differences of log N(y; HD, S). What is kept of HCHᵀ is nearer than it to any covariance."""
+    *layers, (W, b) = random_params([4, 8, 8, 3], 9)
+    net, rng = NoiseConditionalMLP([*layers, (20 * W, b)], 1.2), np.random.default_rng(6)
+    x, H, y = 2 * rng.standard_normal((12, 3)), rng.standard_normal((2, 3)), np.array([0.5, -1.0])
+    sigma, noise = 2.0, 0.7
+    score = lambda x: net(x, sigma)
+    J = lambda x: np.stack([(score(x + e) - score(x - e)) / 2e-5 for e in 1e-5 * np.eye(3)], axis=2)
+    part = lambda x: H @ (sigma**2 * np.eye(3) + sigma**4 * J(x)) @ H.T
+    symmetric = lambda x: 0.5 * (part(x) + part(x).transpose(0, 2, 1))
+
+    def likelihood(x):
+        S, rest = positive_part(symmetric(x)) + noise**2 * np.eye(2), y - tweedie(score, x, sigma) @ H.T
+        return -0.5 * np.einsum("ni,nij,nj->n", rest, np.linalg.inv(S), rest) - 0.5 * np.log(np.linalg.det(S))
+
+    assert set(np.sum(np.linalg.eigvalsh(symmetric(x)) > 0, axis=1)) == {0, 1, 2}
+    pull = posterior_score(net, x, sigma, H, y, noise) - score(x)
+    assert_allclose(pull, slope(likelihood, x, 1e-2), atol=1e-4 * np.abs(pull).max())
+    A, root = symmetric(x), rng.standard_normal((100, 12, 2, 2))
+    far = lambda A: np.sum((A - root @ root.transpose(0, 1, 3, 2))**2, axis=(2, 3))
+    assert (far(positive_part(A)) < far(A) + 1e-9).all()
 
 
 def test_plain_numpy_in_the_score_and_a_wrong_number_of_observations_are_named():

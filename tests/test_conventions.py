@@ -1,8 +1,11 @@
 """What others write for a loss, a score or a bandwidth, and the same here: one test a row of the README's table."""
 
+from functools import partial
+
+import autograd.numpy as anp
 import numpy as np
 import pytest
-from oracles import LINE, MIXTURE, random_params, replay
+from oracles import LINE, MIXTURE, exact_noise, plain_mlp, random_params, replay
 
 import scoremin as sm
 
@@ -189,20 +192,62 @@ def test_every_prediction_on_every_path_is_the_score(path, predicts):
     assert np.abs(score(x, sigma) - exact).max() < 1e-10 * np.abs(exact).max()
 
 
+def flow_matching(model, x, z, t):
+    """E‖v(x_t, t) − (z − x)‖² written out, t one number."""
+    return np.mean(np.sum((model((1 - t) * x + t * z, np.full(len(x), t)) - (z - x))**2, axis=1))
+
+
 def test_flow_matching_is_noise_prediction():
-    """(DSM.23) E‖v(x_t, t) − (z − x)‖² is 2(1 + σ)² of ncsn_loss at that level; uniform t is 2 dσ."""
+    """(DSM.23) At one t it is 2(1 + σ)² of ncsn_loss at that level, σ = t/(1 − t)."""
     net = sm.MLP(random_params([D, 6, D]))
     model = lambda x_t, t: net(x_t) * (1 + t[:, None])
     score = sm.as_score(model, "velocity", "linear")
     for sigma in (0.01, 0.5, 30.0):
         t = sigma / (1 + sigma)
-        theirs = np.mean(np.sum((model((1 - t) * X + t * Z, np.full(len(X), t)) - (Z - X))**2, axis=1))
-        close(theirs / (2 * (1 + sigma)**2), sm.ncsn_loss(score, X, Z, np.full(len(X), sigma)))
-    nodes, weights = np.polynomial.legendre.leggauss(40)
-    t = (nodes + 1) / 2
-    flow = [np.mean(np.sum((model((1 - u) * X + u * Z, np.full(len(X), u)) - (Z - X))**2, axis=1)) for u in t]
-    in_sigma = [2 * sm.ncsn_loss(score, X, Z, np.full(len(X), u / (1 - u))) / (1 - u)**2 for u in t]  # dσ = dt/(1 − t)²
-    close(weights @ in_sigma / 2, weights @ np.array(flow) / 2)
+        close(flow_matching(model, X, Z, t) / (2 * (1 + sigma)**2), sm.ncsn_loss(score, X, Z, np.full(len(X), sigma)))
+
+
+@pytest.mark.parametrize("c", [0.5, 2.0])
+def test_flow_matching_over_uniform_t_is_noise_prediction_over_uniform_sigma(c):
+    """(DSM.23) ∫ dt by Gauss's rule, ∫ 2 dσ in log σ, on N(0, c²I): for the best v both are ½πcd, as there
+    2σ² J_DSM = d c²/(c² + σ²), whose integral is an arc tangent; for another v they are one larger number."""
+    x, z = exact_noise(c * np.sqrt(D) * np.concatenate([np.eye(D), -np.eye(D)]))  # all second moments are exact
+    nodes, weights = np.polynomial.legendre.leggauss(60)
+    for slope in (0, 1):
+        v = lambda x, t, k=1 + slope: (k * t - (1 - t) * c**2) * x / ((1 - t)**2 * c**2 + t**2)
+        model = lambda x_t, t, v=v: v(x_t, t[:, None])
+        score = sm.as_score(model, "velocity", "linear")
+        in_t = weights @ [flow_matching(model, x, z, t) for t in (nodes + 1) / 2] / 2
+        in_sigma = 0.1 * sum(2 * sigma * sm.ncsn_loss(score, x, z, np.full(len(x), sigma))
+                             for sigma in np.exp(np.linspace(-20, 20, 401)))
+        assert abs(in_sigma / in_t - 1) < 1e-7
+        assert abs(in_t / (np.pi / 2 * c * D) - 1) < 1e-12 if slope == 0 else in_t > 1.1 * np.pi / 2 * c * D
+
+
+def velocity_errors(law, weight, seed):
+    """Relative errors at σ = .1 and 3 of the score of a network for v(x_t, t), trained on the mixture with t from
+    law(rng, n) (n,1)."""
+    def loss(params, x, rng):
+        t, z = law(rng, len(x)).astype(np.float32), rng.standard_normal(x.shape, np.float32)
+        v = plain_mlp(params)(np.hstack([(1 - t) * x + t * z, t]))
+        return anp.mean(weight(t) * (v - (z - x))**2)
+
+    rng = np.random.default_rng(seed)
+    data = MIXTURE.sample(rng, 20_000).astype(np.float32)
+    params, _ = sm.fit(loss, sm.init_mlp(rng, [3, 32, 32, 2], np.float32), data, rng=rng, steps=500, batch_size=128,
+                       learning_rate=1e-2)
+    score = sm.as_score(lambda x_t, t: plain_mlp(params)(np.hstack([x_t, t[:, None]])), "velocity", "linear")
+    laws = [(sigma, MIXTURE.smoothed(sigma)) for sigma in (0.1, 3.0)]
+    return [sm.relative_error(partial(score, sigma=sigma), q.score, q.sample(rng, 2000)) for sigma, q in laws]
+
+
+def test_uniform_t_starves_small_levels():
+    """(DSM.23) One network, trained with t uniform, and so dσ, or with d log σ: the first errs by more than twice as
+    much at σ = .1, and by less than half as much at 3."""
+    uniform = velocity_errors(lambda rng, n: (np.arange(n) + rng.random(n))[:, None] / n, lambda t: 1, 0)
+    level = lambda rng, n: 1 - 1 / (1 + sm.stratified_sigmas(rng, 30.0, 0.03, n)[:, None])
+    even = velocity_errors(level, lambda t: (1 - t)**2, 0)                   # 2 ncsn_loss is (1 − t)² of it
+    assert uniform[0] > 2 * even[0] and uniform[1] < 0.5 * even[1] and even[0] < 1
 
 
 def test_denoisers_loss_is_two_sigma_to_the_fourth_of_it():

@@ -1,6 +1,7 @@
 """Implicit score matching: each step of the derivation by quadrature, its optima, and where it fails."""
 
 from math import pi
+from types import SimpleNamespace
 
 import autograd.numpy as np
 import pytest
@@ -296,6 +297,21 @@ def test_weight_that_vanishes_at_the_boundary_restores_integration_by_parts(g):
     assert abs(weighted - explicit) < 1e-5 and abs(explicit) > 0.01           # the tails beyond 9 are left out
     explicit, plain = on_quadrant(params, lambda x: np.ones((len(x), 1)))
     assert abs(plain - explicit) > 0.05
+
+
+@pytest.mark.parametrize("sizes", [[3, 5, 4, 3], [1, 4, 1]])
+def test_weight_of_one_number_a_point_needs_the_trace_alone(sizes):
+    """(ISM.20) ∇·(g s) by central differences; s and tr ∂s/∂x come from the score's own divergence, called once."""
+    score, x = MLP(random_params(sizes, 20)), np.random.default_rng(21).normal(0, 1, (6, sizes[0]))
+    g = lambda x: np.exp(-np.sum(x * np.arange(1, sizes[0] + 1), axis=1, keepdims=True))
+    spread = sum((g(x + e) * score(x + e) - g(x - e) * score(x - e))[:, j] / 2e-5
+                 for j, e in enumerate(1e-5 * np.eye(sizes[0])))
+    expected = np.mean(0.5 * g(x)[:, 0] * np.sum(score(x)**2, axis=1) + spread)
+    own = SimpleNamespace(divergence=score.divergence)                       # no s that could be traced
+    assert generalised_loss(own, x, g) == pytest.approx(expected, rel=1e-8)
+    assert generalised_loss(plain(score), x, lambda x: g(x) * np.ones(sizes[0])) == pytest.approx(expected, rel=1e-8)
+    loss = lambda params: generalised_loss(MLP(params), x, g)
+    assert gradient_error(loss, score.params, np.random.default_rng(22)) < 1e-7
 
 
 def test_weighted_objective_finds_the_gaussian_that_was_cut():

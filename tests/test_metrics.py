@@ -274,6 +274,16 @@ def test_precision_and_recall_are_shares_within_reach(n, m, d, k):
     assert 0 < min(precision, recall) and precision != recall
 
 
+def test_points_as_far_as_the_kth_neighbour_are_within_reach_in_spite_of_rounding():
+    """(MET.6) (MET.7) Whole numbers of many dimensions, where most distances occur twice: shares by exact integers."""
+    rng = np.random.default_rng(8)
+    squares = lambda a, b: ((a[:, None] - b)**2).sum(axis=2)
+    share = lambda a, b: np.mean((squares(a, b) <= np.sort(squares(b, b), axis=1)[:, 3]).any(axis=1))
+    for offset in (0, 1000):
+        a, b = (rng.integers(0, 2, (n, 40)) + offset for n in (70, 60))
+        assert precision_recall(a / 7, b / 7) == (share(a, b), share(b, a))
+
+
 def test_strays_lower_the_precision_and_a_missing_part_the_recall():
     """(MET.7) Two clumps far apart: samples of one of them reach half of the real points; strays are the share put in;
     many blocks and repeated points count alike."""

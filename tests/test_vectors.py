@@ -19,7 +19,8 @@ CASES = check_port.load()
 NETWORKS = {"mlp": sm.MLP, "noise_conditional_mlp": sm.NoiseConditionalMLP, "energy_mlp": sm.EnergyMLP}
 VERSIONS = {1: (237, "ae06cf46bd733886823440e9f45d1d0ff1056d4db1a6d7b3ccd24ce9adf2878a"),  # ids, inputs, numbers
             2: (394, "3ce675a2116c19edd26d17ebeed04c2fa3eaaf06577f64d90d4f2c670f5a37a8"),
-            3: (506, "977eb6097f7dad4f51a18c5f6710c5c7f8002f36aee78035d164257cba9775b7")}
+            3: (506, "977eb6097f7dad4f51a18c5f6710c5c7f8002f36aee78035d164257cba9775b7"),
+            4: (507, "958afd6ec5f70f825a269701e53e5d30cd5cb00d0771648711598c018c193207")}
 
 
 class Scripted(np.random.Generator):

@@ -323,17 +323,27 @@ def posterior_score(score, x, sigma, H, y, noise, sigma_data=None):
     """∇log q_σ(x|y) for y = Hx + noise·N(0, I), as if x given x̃ were Gaussian."""
     units = jnp.broadcast_to(H[:, None], (len(H), *x.shape))                 # (m,N,d)
 
-    def log_likelihood(x):
+    def moments(x):
         if sigma_data is None:
             s, J = jvp(lambda x: score(x, sigma), x, units)
             CH = sigma**2 * units + sigma**4 * J                             # (m,N,d)
         else:
             s, CH = score(x, sigma), units / (1 / sigma**2 + 1 / sigma_data**2)  # (COND.9)
         HCH = jnp.einsum("mnd,kd->nmk", CH, H)                               # symmetric but for learned scores
-        S = 0.5 * (HCH + HCH.mT) + noise**2 * jnp.eye(len(H), dtype=x.dtype)
-        rest = y - (x + sigma**2 * s) @ H.T                                  # (N,m)  (COND.6)
-        square = jnp.sum(rest * jnp.linalg.solve(S, rest[:, :, None])[:, :, 0], axis=1)
-        return jnp.sum(-0.5 * square - 0.5 * jnp.linalg.slogdet(S)[1])       # (COND.7)
+        return (x + sigma**2 * s) @ H.T, 0.5 * (HCH + HCH.mT)                # (N,m) (N,m,m)  (COND.6)
+
+    HD, HCH = moments(x)
+    values, R = jnp.linalg.eigh(HCH)                                         # (N,m) (N,m,m)
+    kept, size = jnp.maximum(values, 0), jnp.maximum(jnp.abs(values), jnp.finfo(x.dtype).tiny)
+    S = kept + noise**2                                                      # (N,m), eigenvalues of S  (COND.15)
+    r = ((y - HD)[:, None] @ R)[:, 0] / S                                    # (N,m), Rᵀr
+    share = (kept[:, :, None] + kept[:, None]) / (size[:, :, None] + size[:, None])  # (COND.16)
+    inside = 0.5 * share * (r[:, :, None] * r[:, None] - jnp.eye(len(H), dtype=x.dtype) / S[:, None])
+    by_mean, by_S = (R @ r[:, :, None])[:, :, 0], R @ inside @ R.mT          # derivatives of (COND.7)
+
+    def log_likelihood(x):
+        HD, HCH = moments(x)
+        return jnp.sum(by_mean * HD) + jnp.sum(by_S * HCH)
     return score(x, sigma) + jax.grad(log_likelihood)(x)                     # (COND.3) (COND.8)
 
 

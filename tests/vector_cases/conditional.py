@@ -86,12 +86,19 @@ def fixed(at, sigma, H, y, noise, c, x):
     return s + slope.T @ H.T @ np.linalg.inv(S) @ (y - H @ D)
 
 
-def differentiated(score, H, y, noise, sigma, x):
+def positive_part(A):
+    """max(A, 0) of a symmetric (2,2), ½(A + √(A²)), by the square root of a matrix of order 2."""
+    square = np.dot(A, A)
+    root = np.sqrt(np.linalg.det(square))
+    return 0.5 * (A + (square + root * np.eye(2)) / np.sqrt(np.trace(square) + 2 * root))
+
+
+def differentiated(score, H, y, noise, sigma, x, part=lambda A: A):
     """∇ₓ of s's own −½ rᵀS⁻¹r − ½ log det S at one point, by autograd's operations, and s with it."""
     def log_likelihood(x):
         s, J = score(x), jacobian(score)(x)
         C = sigma**2 * np.eye(len(x)) + sigma**4 * (J + J.T) / 2
-        S = np.dot(np.dot(H, C), H.T) + noise**2 * np.eye(len(H))
+        S = part(np.dot(np.dot(H, C), H.T)) + noise**2 * np.eye(len(H))
         r = y - np.dot(H, x + sigma**2 * s)
         return -0.5 * np.dot(r, np.dot(np.linalg.inv(S), r)) - 0.5 * np.log(np.linalg.det(S))
     return score(x) + elementwise_grad(log_likelihood)(x)
@@ -127,6 +134,12 @@ def posterior():
     yield posterior_case("fixed-d3-network", {**inputs, "sigma_data": 0.75}, [
         fixed(lambda x: (at(x), jacobian(at)(x)), sigma, H, y_n, noise, 0.75, x_n) for x_n, y_n in zip(x, seen)],
         "autograd")
+    *layers, (W, b) = network("posterior net steep", [4, 8, 8, 3])
+    inputs = {**inputs, "score": {**inputs["score"], "params": [*layers, (-16 * W, b)]}, "sigma": 2.0}
+    at = partial(lambda net, x: net(x[None], 2.0)[0], plain_noise_conditional(inputs["score"]["params"], 0.75))
+    yield posterior_case("d3-steep-network", inputs, [
+        differentiated(at, H, y_n, noise, 2.0, x_n, positive_part) for x_n, y_n in zip(x, seen)], "autograd",
+        ["H C Hᵀ has eigenvalues below 0, which are cut"])
 
 
 def posterior_case(name, inputs, value, origin="closed form", flags=()):
