@@ -238,6 +238,7 @@ def test_run_writes_pictures_results_times_and_gallery_and_nothing_else(copy, tm
     assert versions["numpy"] == np.__version__ and versions.keys() == {"python", "numpy", "autograd", "matplotlib"}
     times = json.loads((tmp_path / "times.json").read_text())
     assert times["seconds"].keys() == {"good", "moving"} and "cores" in times["platform"]
+    assert all(0 < took < 90 for took in times["seconds"].values())  # the run itself is given 90
     assert page(tmp_path).index("](good.png)") < page(tmp_path).index("](moving.png)\n![moving](moving.gif)")
 
 
