@@ -5,8 +5,8 @@ of linear equations. With f = (1, x) it is the score of the Gaussian with the da
 random Fourier features it is as good as the kernel form of the same idea, which is Stein's estimator and whose
 equations grow with the data. Both learn as the data grow, and are nearer to the truth than a kernel density estimate,
 even one whose bandwidth is chosen by the truth. A network trained by gradient descent, and stopped where the
-objective on held-out points is least, is better still, and takes much longer. The ridge keeps the least value of the
-objective from falling without end, as early stopping does for the network.
+objective on held-out points is least, is mostly better still, and takes much longer. The ridge keeps the least value
+of the objective from falling without end, as early stopping does for the network.
 
 Source: Hyvärinen 2007 (linear models); Li & Turner 2018 (Stein); Rahimi & Recht 2007 (features); equations LIN.2,
 LIN.5 and LIN.7.

@@ -510,7 +510,7 @@ def main(argv=None):
     words = parser.parse_args(argv).words
     chosen = [(file, tests.split(), *mutant) for file, tests, mutants in MUTANTS for mutant in mutants
               if not words or any(word in file or word in mutant[2] for word in words)]
-    ignored = shutil.ignore_patterns(".git", "__pycache__", ".*cache", "*.png", "*.gif", ".unfinished*")
+    ignored = shutil.ignore_patterns(".git", "__pycache__", ".*cache", "*.gif", ".unfinished*")
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(JOBS) as pool:
         folders = Queue()
         for job in range(JOBS):

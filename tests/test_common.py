@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import scoremin as sm
-from figures import common, continuous_noise
+from figures import common, conditional, continuous_noise, digits
 from figures.continuous_noise import HIGH, LOW, off_arcs, off_spiral, off_squares
 
 
@@ -185,7 +185,7 @@ def test_a_share_like_that_of_real_points_is_held_to_its_law():
     """Both shares binomial: .9 of 1,000 beside .9 of 4,000 is ± 5 √(.09 (1/1,000 + 1/4,000)); none of m leaves room."""
     made = common.like_real("", 0.9, 0.9, 1000, 4000)
     assert (made.low, made.high) == pytest.approx((0.9 - 5 * 0.0106066, 0.9 + 5 * 0.0106066), abs=1e-6)
-    assert common.like_real("", 0.001, 0.0, 1000, 4000).holds and not common.like_real("", 0.02, 0.0, 1000, 4000).holds
+    assert common.like_real("", 0.0, 0.0, 1000, 4000).high == pytest.approx(5 * 5.5895e-4, rel=1e-3)  # as if one of m
 
 
 def test_levels_are_three_quarters_in_the_middle():
@@ -229,3 +229,26 @@ def test_samplers_of_a_point_end_at_their_exact_variance(sampler):
         V = 0.85**2 * V + 0.3 * after**2 if after > 1.001 * LOW else V + 0.3 * after**2
     expected = LOW**2 if sampler == "ancestral" else V
     assert abs(np.mean(x**2) / expected - 1) < 5 * (2 / len(x))**0.5
+
+
+@pytest.mark.parametrize("method", ["DPS", "held"])
+def test_wrong_posteriors_are_slopes_of_their_likelihoods(method):
+    """∇ log N(y; H D(x), S) at a constant S, by central differences of D: noise² (DPS), HCHᵀ + noise² (∇S left out)."""
+    x, y, sigma, size = np.array([[0.3, -1.0], [-2.0, 2.5], [1.0, 1.0]]), -0.7, 1.3, 1e-5
+    shrunk = lambda x: (x + sigma**2 * conditional.prior(x, sigma)) @ conditional.H.T               # H D(x), (N,1)
+    slopes = np.hstack([(shrunk(x + e) - shrunk(x - e)) / (2 * size) for e in size * np.eye(2)])    # (N,2) of H D
+    S = conditional.NOISE**2 + (sigma**2 * slopes @ conditional.H.T if method == "held" else 0)     # HCHᵀ = σ² H ∂D Hᵀ
+    expected = conditional.prior(x, sigma) + slopes * (y - shrunk(x)) / S
+    assert np.allclose(conditional.scores(y)[method](x, sigma), expected, rtol=0, atol=1e-8)
+
+
+def test_completions_are_judged_by_their_squares():
+    """Offsets 1, −1, 3, 0 from the truth: between neighbours 4, 16, 9, to the truth 1, 1, 9, 0, in the mean. Greys are
+    whole numbers 0 … 16, −1 … 1 rounded."""
+    held = np.random.default_rng(5).integers(3, 13, (6, 64)).astype(float)
+    labels, lower = np.arange(6), np.repeat([0, 1], 32)
+    found = conditional.judge(held, labels, [held + k * lower for k in (1, -1, 3, 0)], held, labels,
+                              np.random.default_rng(6))
+    assert found.ratio == pytest.approx((29 / 3) / (11 / 4))
+    assert found.half == 1 and found.right["real"] == 1
+    assert digits.greys(np.array([-3.0, -1.0, 0.05, 0.1, 1.0, 9.0])).tolist() == [0, 0, 8, 9, 16, 16]
