@@ -6,15 +6,15 @@ exact minimiser, the score of the kernel estimate at every level: its digits are
 are training images. So no distance to the data can tell the best sampler from a copying machine; how far a
 sample is from the nearest training image can. Those of the network are about as far as real digits the training
 has not seen: they are neither copies nor blurs. Why it generalises is in its shape and its training: not in its loss.
-Bottom right, a small network that has never seen a nine, as a detector: its log-likelihood, or the size of its score,
-tells noise from digits without a mistake, and most nines.
+Bottom right, a small network (65-192-192-64, 500 steps) that has never seen a nine, as a detector: its log-likelihood,
+or the size of its score, tells noise from digits without a mistake, and most nines.
 
 Source: Song & Ermon 2019 (NCSN); Karras et al. 2022 (skip connection); Lu et al. 2022 (the sampler); equations
 DSM.7 and NCSN.4; the digits: Alpaydin & Kaynak 1998, CC BY 4.0.
 Settings: 8 × 8 pixels on [−1, 1] less their mean, 1,400 to train, 397 held out; 65-256-256-256-64 network,
 3,000 Adam steps of 128 points under z and −z, log σ ~ N(−0.7, 1) clipped to σ in [0.1, 5]; DPM-Solver from σ = 5 to
 0.1, a last step of Tweedie's, rounded to the 17 greys. Two classifiers: the nearest training image, and least squares
-on 1,000 random Fourier features. Detectors: 65-192-192-64 network, 500 steps; twelve of Runge and Kutta's.
+on 1,000 random Fourier features.
 """
 
 from functools import partial
