@@ -61,16 +61,21 @@ def real(name, a):
     return np.asarray(demand(not np.ma.is_masked(array), name, array, "numbers everywhere, none masked"))
 
 
-def fits(shape, wanted):
-    """Whether a shape is the one wanted, in which a letter stands for any size > 0."""
-    return len(shape) == len(wanted) and 0 not in shape and all(
-        type(want) is str or size == want for size, want in zip(shape, wanted))
+class Size(str):
+    """A letter in a shape: it equals any size > 0."""
+
+    __hash__ = str.__hash__
+
+    def __eq__(self, size):
+        return size > 0
 
 
 def in_precision(a, dtype):
     """a in this dtype, where it may become infinite without a warning."""
+    if getval(a).dtype == dtype:
+        return a
     with np.errstate(over="ignore"):
-        return a if getval(a).dtype == dtype else cast(a, dtype)
+        return cast(a, dtype)
 
 
 def floats(name, a, dtype=None, *shapes, error=ValueError):
@@ -83,7 +88,7 @@ def floats(name, a, dtype=None, *shapes, error=ValueError):
         a = a if isinstance(a, Box) else real(name, a)
         a = in_precision(a, dtype or (a.dtype if a.dtype in LIMITS else DOUBLE))
         value = getval(a)
-    if shapes and value.shape not in shapes and not any(fits(value.shape, shape) for shape in shapes):
+    if shapes and value.shape not in shapes:
         raise ValueError(f"{name} has shape {value.shape}; want {' or '.join(map(str, shapes))}".replace("'", ""))
     if not finite(value):
         raise error(f"{name} {'holds NaN or infinity' if value.ndim else f'is {value}'}; want finite numbers")
@@ -97,8 +102,8 @@ def untraced(name, a):
 
 def points(name, a, x=None):
     """a as floats (N, d), as wide as x and in its dtype."""
-    width = "d" if x is None else x.shape[1] if hasattr(x, "shape") else x.d
-    return floats(name, a, getattr(x, "dtype", None), ("N", width))
+    width = Size("d") if x is None else x.shape[1] if hasattr(x, "shape") else x.d
+    return floats(name, a, getattr(x, "dtype", None), (Size("N"), width))
 
 
 def start(name, a, x=None):
@@ -119,13 +124,13 @@ def rows(name, a, x):
 
 def stacked(name, a, x):
     """rows, or M of them."""
-    return floats(name, a, x.dtype, x.shape, ("M", *x.shape))
+    return floats(name, a, x.dtype, x.shape, (Size("M"), *x.shape))
 
 
 def observed(name, y, x=None):
     """y as floats (m,) for all rows of x, or (N, m), one a row."""
-    n = len(x) if hasattr(x, "shape") else "N"
-    return floats(name, untraced(name, y), getattr(x, "dtype", None), ("m",), (n, "m")).copy()
+    n, m = len(x) if hasattr(x, "shape") else Size("N"), Size("m")
+    return floats(name, untraced(name, y), getattr(x, "dtype", None), (m,), (n, m)).copy()
 
 
 def levels(name, sigma, x):
@@ -148,7 +153,7 @@ def beside_x(gate, name, sigma, x=None):
 
 def descending(name, sigmas, x=None, least=1, upwards=False):
     """sigmas, numbers > 0 in strictly descending order, or ascending where upwards, as a list."""
-    sigmas = floats(name, untraced(name, sigmas), DOUBLE, ("L",))
+    sigmas = floats(name, untraced(name, sigmas), DOUBLE, (Size("L"),))
     steps = np.diff(sigmas)
     right = len(sigmas) >= least and ((steps < 0).all() or (upwards and (steps > 0).all()))
     demand(right, name, sigmas, f"{least} or more in strictly descending{' or ascending' * upwards} order")
@@ -160,7 +165,7 @@ def table(name, data, x=None):
     """data, an array or a DataFrame of ten rows or more, as floats (n,d); what is no number is named by its place."""
     a = data.to_numpy() if hasattr(data, "to_numpy") else untraced(name, data)
     try:
-        a = floats(name, a, DOUBLE, ("n", "d")).copy()
+        a = floats(name, a, DOUBLE, (Size("n"), Size("d"))).copy()
     except (TypeError, ValueError):
         listed = a.tolist() if hasattr(a, "tolist") else a  # a masked entry becomes None
         for i, row in enumerate(listed if isinstance(listed, list) else []):
@@ -173,7 +178,7 @@ def table(name, data, x=None):
 
 def parameters(params):
     """params, a list of (W (in,out), b (out,)) whose layers fit, copied unless traced; its inputs and outputs."""
-    layers, width = getval(params), "in"
+    layers, width = getval(params), Size("in")
     some = isinstance(layers, (list, tuple)) and layers
     demand(some, "params", layers, "a list of (W (in, out), b (out,))", TypeError)
     for l, layer in enumerate(map(getval, layers)):
@@ -182,7 +187,7 @@ def parameters(params):
         for a in (W, b):  # no matrix, no mask, no integers, which a derivative would truncate
             right = type(a) in (np.ndarray, np.memmap) and a.dtype in LIMITS
             demand(right, f"params[{l}]", a, "arrays of float32 or float64", TypeError)
-        width = floats(f"params[{l}]", W, None, (width, "out")).shape[1]
+        width = floats(f"params[{l}]", W, None, (width, Size("out"))).shape[1]
         floats(f"params[{l}]", b, None, (width,))
     copied = params if traced(params) else [(W.copy(), b.copy()) for W, b in params]
     return copied, getval(getval(layers[0])[0]).shape[0], width
@@ -327,7 +332,7 @@ grid, upwards = partial(descending, least=2), partial(descending, least=2, upwar
 KINDS = {name: kind for names, kind in {
     "x x_noisy data H": points, "z target": rows, "v": stacked, "y": observed, "score model": Watched,
     "energy prior": partial(Watched, shape=lambda x: x.shape[:1]),
-    "features g": partial(Watched, shape=lambda x: (len(x), "m")), "loss": loss, "callback": callback,
+    "features g": partial(Watched, shape=lambda x: (len(x), Size("m"))), "loss": loss, "callback": callback,
     "sigma radius": partial(beside_x, positive), "h step learning_rate sigma_data sigma_max sigma_min": positive,
     "noise temperature ridge": nonnegative, "sigmas": descending, "n_steps": whole(0),
     "n k steps batch_size n_permutations": whole(1), "sizes shape": wholes,

@@ -47,7 +47,7 @@ Li & Turner 2018 (LIN.6); Zhou et al. 2020 (LIN.7).
 
 import autograd.numpy as np
 
-from .checks import checked, floats, start, untraced
+from .checks import Size, checked, floats, start, untraced
 from .derivatives import along
 
 
@@ -65,5 +65,5 @@ def linear_score(features, x, ridge=0.0):
         raise ValueError(f"features(x), {f.shape}, are linearly dependent on x, or of sizes too far apart; want fewer, "
                          "standardised, or more ridge")
     W = -np.linalg.solve(F, U)                                               # (m,d), Wᵀ  (LIN.2)
-    wide = lambda name, x, _: floats(name, x, None, ("N", len(W.T)))
+    wide = lambda name, x, _: floats(name, x, None, (Size("N"), len(W.T)))
     return checked(lambda x: np.dot(features(x), W), x=wide)                 # (N,d)
