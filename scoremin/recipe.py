@@ -149,7 +149,7 @@ def sampler(data, rng, *, one_scale=False, rounded=False, sigma_min=None, steps=
     rows, held, sigmas = u[~out], u[out], levels(u[~out], sigma_min)
     score, curve = train(rows, held, sigmas, rng, steps, progress)
     new = lambda n, annealed=False: samples(score, rows, sigmas, n, rng, annealed)  # (n,d)
-    back = list(map(way_back, new(min(20_000, 2**20 // len(x))).T, x, values if rounded else [None] * len(x)))
+    back = list(map(way_back, new(min(10_000, 2**19 // len(x))).T, x, values if rounded else [None] * len(x)))
 
     @checked
     def draw(n, annealed=False):

@@ -13,7 +13,7 @@ from oracles import plain_mlp, random_params
 
 from scoremin import NoiseConditionalMLP, energy_distance, ncsn_loss, sampler
 from scoremin.checks import table
-from scoremin.recipe import code, even_loss, held_out, judge, levels, samples, way_back
+from scoremin.recipe import code, even_loss, held_out, judge, levels, samples, train, way_back
 
 
 def coded(column, unit=None, seed=0):
@@ -45,6 +45,7 @@ def test_columns_with_a_density_are_left_alone():
     column = np.random.default_rng(1).standard_normal(500)
     u, x, known = coded(column)
     assert known is None and np.array_equal(x, column)
+    assert coded(np.repeat(column, 2))[2] is not None                        # each value in two rows
     assert np.max(np.abs(u - (x - x.mean()) / x.std())) < 1e-14
     assert np.max(np.abs(coded(column, unit=4.0)[0] - (x - x.mean()) / 4)) < 1e-14
     for n, dense in ((10, True), (9, False)):
@@ -86,6 +87,7 @@ def test_the_way_back_gives_a_column_its_own_law():
     ordered = back(np.array([-50.0, -1, -0.99, 0, 3, 50]))
     assert (np.diff(ordered) > 0).all() and x.min() <= ordered[0] and ordered[-1] <= x.max()
     assert abs(log(back(np.zeros(1))[0])) < 5 * sqrt(np.pi / 2) * sqrt(1 / 3000 + 1 / 10_000)  # medians
+    assert np.array_equal(way_back(np.array([1.0, 0]), np.array([0.0, 10]), None)(np.array([0.0, 1])), [2.5, 7.5])
     flag = np.repeat([0.0, 1, 7], [2900, 70, 30])
     _, noisy, values = coded(flag)
     new = way_back(rng.standard_normal(10_000), noisy, values)(rng.standard_normal(10_000))
@@ -210,6 +212,22 @@ def test_start_and_levels_give_back_a_gaussian():
         assert np.max(np.abs(np.cov(x.T) - exact)) < 2 * (5 * sqrt(2 / 20_000 + 2 / 50_000) + error)
 
 
+@pytest.mark.parametrize("n, d, width", [(1000, 2, 64), (1000, 20, 80), (1000, 80, 256), (999, 80, 64)])
+def test_the_width_follows_columns_and_rows(n, d, width):
+    """Three hidden layers of 4d, from 64 to 256, and 64 below 1,000 rows, in float32."""
+    rows = np.random.default_rng(14).standard_normal((n + 5, d))
+    params = train(rows[5:], rows[:5], np.array([3.0, 0.1]), np.random.default_rng(15), 1, iter)[0].params
+    assert [b.size for _, b in params] == [width] * 3 + [d] and params[0][0].dtype == np.float32
+
+
+def test_on_standard_normal_rows_there_is_nothing_to_learn():
+    """(NET.8) Training starts at the score −x/(1 + σ²) of N(0, I) under noise, and keeps it where the rows are that."""
+    rng = np.random.default_rng(16)
+    rows, x, sigma = rng.standard_normal((2400, 8)), rng.standard_normal((50, 8)), np.geomspace(0.1, 5, 50)
+    score, curve = train(rows[:2000], rows[2000:], np.array([5.0, 0.1]), rng, 12, iter)
+    assert len(curve) > 2 and np.max(np.abs(score(x, sigma) + x / (1 + sigma[:, None]**2))) < 1e-6
+
+
 ROUNDS = []
 
 
@@ -244,6 +262,23 @@ def test_three_lines_give_rows_like_those_of_a_table_of_any_scale():
     at_start = 2 * (1 - log((1 + first**2) / (1 + last**2)) / (2 * log(first / last)))  # ½ d E 1/(1 + σ²), d = 4
     assert report["curve"][report["step"]] < 0.97 * report["curve"][0] < 0.97 * 1.1 * at_start
     assert report["curve"][0] > 0.9 * at_start
+
+
+def test_one_scale_measures_all_columns_in_one_unit():
+    """(NCSN.6) σ_1 is the largest distance of the rows in use, in the root of the columns' mean variance, 50.5, or each
+    column in its own deviation; noise is in that unit."""
+    data = np.random.default_rng(17).standard_normal((400, 2)) * [1, 10]
+    for one_scale, unit in ((True, sqrt(50.5)), (False, np.array([1.0, 10]))):
+        u = data / unit
+        far = np.sort(np.sqrt(np.sum((u[:, None] - u)**2, axis=2)), axis=None)[-1]
+        sigma_1 = sampler(data, np.random.default_rng(18), one_scale=one_scale, steps=1)[1]["sigmas"][0]
+        assert 0.75 < sigma_1 / far < 1.1
+
+
+def test_rows_told_three_times_are_no_rows_held_out():
+    """(REC.5) Else the distance of those held out to the rest were 0, and nearest without a bound."""
+    data = np.tile(np.random.default_rng(19).standard_normal((60, 2)), (3, 1))
+    assert 0.5 < sampler(data, np.random.default_rng(20), steps=40)[1]["nearest"] < 2.5
 
 
 def test_a_constant_column_changes_nothing():
