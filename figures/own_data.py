@@ -70,10 +70,10 @@ def measure(stream, budget, progress):
     m.flower_pairs = [compare(new[:75], half) for new, (_, half) in zip(m.new_flowers, halves)]
     m.real_pairs = [compare(a, b) for a, b in halves]
     draw = own("moons", sm.two_moons(rng, 10_000))
-    m.moons = draw(10_000)
+    m.moons = draw(20_000)
     m.annealed = draw(c.scaled(1000, budget), annealed=True)
     m.real_moons = sm.two_moons(rng, 20_000)
-    m.moons_energy = [c.distance_to_real(x, sm.two_moons, rng) for x in np.split(m.moons, 20)[:8]]
+    m.moons_energy = [c.distance_to_real(x, sm.two_moons, rng) for x in np.split(m.moons, 40)[:8]]
     m.real_energy = [c.distance_to_real(sm.two_moons(rng, 500), sm.two_moons, rng) for _ in range(32)]
     (train, _), (m.held, _) = split(rng)
     m.digits = own("digits", train, one_scale=True)(len(m.held))

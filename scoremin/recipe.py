@@ -109,7 +109,7 @@ def train(rows, held, sigmas, rng, steps, progress):
     return score(best), curve
 
 
-def samples(score, rows, sigmas, n, rng, annealed=False):
+def samples(score, rows, sigmas, n, rng, annealed):
     """n new u (n,d), from rows (m,d) under noise."""
     u = (rng.choice(rows, n) + sigmas[0] * rng.standard_normal((n, rows.shape[1]))).astype(np.float32)  # (DSM.7)
     u = annealed_langevin(score, u, sigmas, sigmas[-1]**2 / 2, 15, rng) if annealed else dpm_solver(score, u, sigmas)
@@ -149,7 +149,7 @@ def sampler(data, rng, *, one_scale=False, rounded=False, sigma_min=None, steps=
     rows, held, sigmas = u[~out], u[out], levels(u[~out], sigma_min)
     score, curve = train(rows, held, sigmas, rng, steps, progress)
     new = lambda n, annealed=False: samples(score, rows, sigmas, n, rng, annealed)  # (n,d)
-    back = list(map(way_back, new(min(10_000, 2**19 // len(x))).T, x, values if rounded else [None] * len(x)))
+    back = list(map(way_back, new(min(10_000, 2**20 // len(x))).T, x, values if rounded else [None] * len(x)))
 
     @checked
     def draw(n, annealed=False):

@@ -241,9 +241,9 @@ def shown(steps):
 def test_three_lines_give_rows_like_those_of_a_table_of_any_scale():
     """Columns of scale 1e-6, 1e6 about 1e9, constant, whole, heavy-tailed: means within 5 standard errors and a tenth
     of the deviation, deviations (of the middle half where tails are heavy) within 15 %, correlations within .1, and
-    the report's numbers near 1, for 1,200 rows of a known law."""
+    the report's numbers near 1, for 1,600 rows of a known law."""
     rng = np.random.default_rng(9)
-    a, b, c = rng.standard_normal((3, 1200))
+    a, b, c = rng.standard_normal((3, 1600))
     data = np.stack([1e-6 * a, 1e9 + 1e6 * (0.6 * a + 0.8 * b), 3 + 0 * a, np.rint(5 + 2 * b), np.exp(0.8 * c)], axis=1)
     ROUNDS.clear()
     draw, report = sampler(data, rng, rounded=True, steps=600, progress=shown)
@@ -268,16 +268,17 @@ def test_one_scale_measures_all_columns_in_one_unit():
     """(NCSN.6) σ_1 is the largest distance of the rows in use, in the root of the columns' mean variance, 50.5, or each
     column in its own deviation; noise is in that unit."""
     data = np.random.default_rng(17).standard_normal((400, 2)) * [1, 10]
-    for one_scale, unit in ((True, sqrt(50.5)), (False, np.array([1.0, 10]))):
+    for option, unit in ({"one_scale": True}, sqrt(50.5)), ({}, np.array([1.0, 10])):
         u = data / unit
         far = np.sort(np.sqrt(np.sum((u[:, None] - u)**2, axis=2)), axis=None)[-1]
-        sigma_1 = sampler(data, np.random.default_rng(18), one_scale=one_scale, steps=1)[1]["sigmas"][0]
+        sigma_1 = sampler(data, np.random.default_rng(18), steps=1, **option)[1]["sigmas"][0]
         assert 0.75 < sigma_1 / far < 1.1
 
 
 def test_rows_told_three_times_are_no_rows_held_out():
     """(REC.5) Else the distance of those held out to the rest were 0, and nearest without a bound."""
-    data = np.tile(np.random.default_rng(19).standard_normal((60, 2)), (3, 1))
+    data = np.tile(np.random.default_rng(19).standard_normal((60, 3)), (3, 1))
+    data[:, 2] = np.rint(1e4 * data[:, 2])
     assert 0.5 < sampler(data, np.random.default_rng(20), steps=40)[1]["nearest"] < 2.5
 
 
@@ -295,6 +296,14 @@ def test_samples_are_the_same_for_the_same_generator():
     assert x.tobytes() == y.tobytes() != other.tobytes()
 
 
+def test_whole_numbers_are_rounded_on_request_alone():
+    """(REC.1) With rounded=True each is one of the column's, without hardly any."""
+    data = np.random.default_rng(21).integers(0, 9, (80, 2))
+    for options, share in (({"rounded": True}, 1), ({}, 0)):
+        x = sampler(data, np.random.default_rng(22), steps=1, **options)[0](500)
+        assert abs(np.mean(np.isin(x, np.arange(9.0))) - share) < 0.01
+
+
 def test_few_rows_are_not_copied_unsaid():
     """From 20 rows of a Gaussian: nearest, measured on samples anew, is above ½, or there was a warning."""
     rng = np.random.default_rng(12)
@@ -310,9 +319,9 @@ def test_a_column_without_a_limit_to_its_spread_is_told():
     """A Cauchy column, whose largest fiftieth of rows holds nearly all of its squares; a rare whole number is none."""
     rng = np.random.default_rng(11)
     cauchy, plain = np.tan(np.pi * (rng.random(400) - 0.5)), rng.standard_normal(400)
-    with pytest.warns(UserWarning, match=f"a few rows hold most of the spread of a .* up to {cauchy.max():.3g}"):
+    with pytest.warns(UserWarning, match=f"a few rows hold most of the spread .* up to {cauchy.max():.3g}") as told:
         draw, _ = sampler(np.stack([plain, cauchy], axis=1), rng, steps=40)
-    assert np.abs(draw(500)[:, 1]).max() <= np.abs(cauchy).max()
+    assert np.abs(draw(500)[:, 1]).max() <= np.abs(cauchy).max() and told[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         sampler(np.stack([plain, rng.random(400) < 0.01], axis=1), rng, steps=300)
