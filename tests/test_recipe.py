@@ -290,10 +290,11 @@ def test_a_constant_column_changes_nothing():
 
 
 def test_samples_are_the_same_for_the_same_generator():
-    """Randomness is an argument: the same seed gives the same bytes, another one others."""
+    """Randomness is an argument: the same seed gives the same bytes, another one others, and so does annealing."""
     data = np.random.default_rng(10).standard_normal((60, 2))
     x, y, other = (sampler(data, np.random.default_rng(seed), steps=40)[0](9) for seed in (1, 1, 2))
     assert x.tobytes() == y.tobytes() != other.tobytes()
+    assert (sampler(data, np.random.default_rng(1), steps=40)[0](9, annealed=True) != x).all()
 
 
 def test_whole_numbers_are_rounded_on_request_alone():
