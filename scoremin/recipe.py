@@ -1,19 +1,18 @@
 """A recipe (REC) for own data, a table or pictures: draw, report = sampler(data, rng), and x = draw(1000).
 
 Columns. Whole numbers, and values that each come in two rows or more, have no density. Uniform noise as wide as their
-spacing q gives them one; rounding, rounded=True, leads back:
+least spacing q gives them one; rounding to the nearest, rounded=True, leads back:
 
     (REC.1)  x̃ = x + q(r − ½), r uniform on [0, 1):   round(x̃) = x,   Var x̃ = Var x + q²/12
 
-Each column then gets mean 0 and deviation 1 (MIX.8), or, with one_scale=True, where columns share a unit as pixels do,
-one scale for all. Heavy tails, E u⁴ > 6 (3 for a Gaussian), go rank by rank to n standard normal draws, and back by the
-lines between the rows, never beyond the last. So do few values, q > ½ deviation, as rare ones would become frequent:
+Each column then gets mean 0 and deviation 1 (MIX.8); with one_scale=True, where columns share a unit as pixels do, all
+one scale. Heavy tails, E u⁴ > 6, and few values, q > ½ deviation, go rank by rank to n standard normal draws:
 
     (REC.2)  u_(i) = z_(i),   of x_(i) and of z the i-th smallest, equals in random order
 
 Levels. σ_1 is the largest distance between rows (NCSN.6), the ratio that of (NCSN.7) with its second Φ at 0, at most
-1.15: calls are cheap. Noise is about σ√d long. Where that is far less than the distance to the nearest other row, the
-best denoiser (ESM.4) returns one row, and copying is all there is to learn; tweedie takes out at the end
+1.15: calls are cheap. Noise is about σ√d long. Far below the distance to the nearest other row, the best denoiser
+(ESM.4) returns one row, and copying is all there is to learn; tweedie takes out at the end
 
     (REC.3)  σ_L = .3 median_i min_{j≠i} ‖u_i − u_j‖/√d,   within [.02, .15]
 
@@ -22,17 +21,23 @@ W_L = 0 and the skip (NET.8) it starts at N(0, I). λ of (NCSN.3) weighs errors 
 
     (REC.4)  λ(σ) = σ²(1 + σ²),   λ(σ) ℓ(θ; σ) = ½ E‖f − t‖²
 
-A fifth of the rows, 5 or more, is held out; training ends by their NCSN loss (FIT.5). Equal rows go to one side, else
-copies would look new. Sampling starts at N(0, S + σ_1² I), S the covariance of u: both moments are right (SDE.4).
-annealed=True is slow, with fewer strays: 15 steps of ½ σ_L² a level leave N(0, 1), by (LD.10), a variance of 1.04.
-The report: energy, the energy distance of 1,000 samples to rows held out over its mean for real rows (MET.2), and
+A fifth of the rows, 5 or more, is held out, equal ones together; training ends by their NCSN loss (FIT.5). Sampling
+starts at rows under the noise σ_1, whose law is q_σ₁ itself (DSM.7). annealed=True is slow, with fewer strays: 15 steps
+of ½ σ_L² a level leave N(0, 1), by (LD.10), a variance of 1.04.
+
+The end. From few rows a network learns to fill in between them, and means of rows spread less than rows: on digits a
+seventh of the variance is lost, however many levels, and with a noisy sampler too. But n rows give the law of a column
+to about 1/√n, whatever d. So each column of samples, of law F̂, is carried to the law F of all n rows,
+
+    (REC.6)  x = F⁻¹(F̂(u)):   P(x ≤ a) = P(u ≤ F̂⁻¹(F(a))) = F(a)
+
+which leaves what columns have to do with each other; no sample lies beyond the last row. The report, before (REC.6):
+energy, the energy distance of 1,000 samples to rows held out over its mean for real rows (MET.2), and
 
     (REC.5)  nearest = median distance of samples to the nearest training row, over the same of held-out rows
 
-Both are about 1 where the laws are one; nearest is 0 for copies. A warning says where nearest < ½ or energy > 5: by the
-law of Cramér and von Mises that befalls real numbers, d = 1, in 1 case of 160. Fails: rows that depend on each other,
-as in time, leak to the part held out; structure below σ_L is lost; spread that few rows show comes out too small, and
-samples do not go beyond the extremes of a column without a variance, such as Cauchy's, of which a warning says so.
+Both are about 1 where the laws are one; a warning says where nearest, 0 for copies, is below ½, another where a few
+rows hold most of a column's spread, E u⁴ > n/10 of at most n, as Cauchy's, which has no limit. Fails: dependent rows.
 Sources: Uria et al. 2013 (REC.1); Karras et al. 2022 (REC.4); Song & Ermon 2020 (levels).
 """
 
@@ -51,37 +56,24 @@ from .sde import dpm_solver
 from .train import fit, last_best, until_it_rises
 
 
-def spacing(column, distinct):
-    """The width q of the cells around the values of a column (n,), 0 for none, and what rounds back to them."""
-    values = np.unique(column)                                               # ascending
-    if 2 * len(values) <= distinct:
-        return np.diff(values).min(), lambda x: values[np.searchsorted((values[1:] + values[:-1]) / 2, x)]
-    if (values != np.rint(values)).any() or np.ptp(values) >= 2**53:
-        return 0, lambda x: x
-    q = np.gcd.reduce((values - values[0]).astype(np.int64))
-    return q, lambda x: values[0] + q * np.rint((x - values[0]) / q)
-
-
-def code(column, rng, distinct, unit, rounded):
-    """u (n,) for a column (n,); whether it was dequantised; the way back. unit: the scale, None for its own."""
-    q, nearest = spacing(column, distinct)
+def code(column, rng, distinct, unit):
+    """u and x̃ (n,) for a column (n,) of a table of so many distinct rows, and its values, None for dense ones."""
+    values = np.unique(column)
+    few = 2 * len(values) <= max(distinct, 19) or (values == np.rint(values)).all()
+    q = np.diff(values).min() if few else 0
     x = column + q * (rng.random(len(column)) - 0.5)                         # (n,)  (REC.1)
-    parts = np.sort((x - np.median(x))**2)                                   # (n,)
-    if not q and parts[-1 - len(x) // 50:].sum() > 0.6 * parts.sum():
-        warn(f"a fiftieth of the rows holds most of the spread of a column that goes up to {x.max():.3g}", stacklevel=5)
-    shift, scale = x.mean(), unit or x.std()
-    u, back = (x - shift) / scale, lambda u: shift + scale * u               # (n,)  (MIX.8)
-    if unit is None and (q > 0.5 * scale or np.mean(u**4) > 6):
-        order, z = np.lexsort((rng.random(len(x)), x)), np.sort(rng.standard_normal(len(x)))  # (n,) (n,)
-        u[order], back = z, lambda u: np.interp(u, z, x[order])              # (n,)  (REC.2)
-    return u, q > 0, lambda u: nearest(back(u)) if rounded else back(u)
+    u = (x - x.mean()) / (unit or x.std())                                   # (n,)  (MIX.8)
+    tails = np.mean(u**4) / np.mean(u**2)**2
+    if not unit and (tails > 6 or q > 0.5 * x.std()):
+        u[np.lexsort((rng.random(len(x)), x))] = np.sort(rng.standard_normal(len(x)))  # (n,)  (REC.2)
+    if not few and tails > max(6, 0.1 * len(x)):
+        warn(f"a few rows hold most of the spread of a column that goes up to {x.max():.3g}", stacklevel=5)
+    return u, x, values if few else None
 
 
-def held_out(x, repeats, rng):
-    """Which of the rows x (n,d) are held out, (n,). repeats: equal rows are one row told again, unless they abound."""
-    groups = np.unique(x, axis=0, return_inverse=True)[1].reshape(-1)
-    if not repeats or groups.max() < 10 or np.bincount(groups).max() > len(x) / 10:
-        groups = np.arange(len(x))
+def held_out(x, rng):
+    """Which of the rows x (n,d) are held out, (n,); equal ones are on one side."""
+    groups = np.unique(x, axis=0, return_inverse=True)[1].reshape(-1)        # (n,)
     return rng.permutation(groups.max() + 1)[groups] < max(5, groups.max() // 5)
 
 
@@ -91,7 +83,7 @@ def levels(u, sigma_min):
     few = u[::1 + len(u) // 500]                                             # (500,d) at most
     near, sigma_max = np.median(neighbour_distance(few, u, 2)), distances(few, few).max()  # (NCSN.6)
     sigma_min = sigma_min or float(np.clip(0.3 * near / d**0.5, 0.02, 0.15))  # (REC.3)
-    ratio = min(1.15, 1 / (1 - 3 / (2 * d)**0.5)) if d > 4 else 1.15         # (NCSN.7)
+    ratio = 1 / max(1 / 1.15, 1 - 3 / (2 * d)**0.5)                          # (NCSN.7)
     return geometric_sigmas(sigma_max, sigma_min, 2 + int(np.log(sigma_max / sigma_min) / np.log(ratio)))
 
 
@@ -105,7 +97,7 @@ def even_loss(score, x, z, sigma):
 def train(rows, held, sigmas, rng, steps, progress):
     """The score (x, sigma) of rows (n,d) under noise, and {step: NCSN loss of the rows held out}."""
     d, many = rows.shape[1], len(rows) >= 1000
-    size = min(max(64, 4 * d), 256) if many else 64
+    size = min(max(64, 4 * d), 256 if many else 64)
     params = init_mlp(rng, [d + 1, size, size, size, d], np.float32)
     params[-1][0][:] = 0
     score = lambda params: NoiseConditionalMLP(params, skip=True)
@@ -117,25 +109,28 @@ def train(rows, held, sigmas, rng, steps, progress):
     return score(best), curve
 
 
-def samples(score, S, sigmas, n, rng, annealed):
-    """n rows of u (n,d) from noise of covariance S + σ_1² I."""
-    root = np.linalg.cholesky(S + sigmas[0]**2 * np.eye(len(S)))
-    u = (rng.standard_normal((n, len(S))) @ root.T).astype(np.float32)       # (n,d)  (SDE.4)
+def samples(score, rows, sigmas, n, rng, annealed):
+    """n new u (n,d), from rows (m,d) under noise."""
+    u = (rng.choice(rows, n) + sigmas[0] * rng.standard_normal((n, rows.shape[1]))).astype(np.float32)  # (DSM.7)
     u = annealed_langevin(score, u, sigmas, sigmas[-1]**2 / 2, 15, rng) if annealed else dpm_solver(score, u, sigmas)
     return tweedie(lambda u: score(u, sigmas[-1]), u, sigmas[-1]).astype(float)  # (n,d)  (DSM.8)
 
 
+def way_back(u, x, values):
+    """The map that carries the law of samples u (m,) to that of x (n,), then to the nearest of values unless None."""
+    u, x = np.sort(u), np.quantile(x, (np.arange(len(u)) + 0.5) / len(u))    # (m,) (m,)
+    exact = lambda x: x if values is None else values[np.searchsorted((values[1:] + values[:-1]) / 2, x)]
+    return lambda new: exact(np.interp(new, u, x))                           # like new  (REC.6)
+
+
 def judge(u, held, rows):
-    """Energy distance of samples u (m,d) to held-out rows over its mean for real ones, and nearest; warns."""
+    """Energy distance of samples u (m,d) to held-out rows over its mean for real ones, and nearest; warns of copies."""
     real = (1 / len(u) + 1 / len(held)) * np.mean(distances(held, held)) * len(held) / (len(held) - 1)  # (MET.2)
-    energy = energy_distance(u, held) / real
     near, usual = (np.median(neighbour_distance(a, rows, 1)) for a in (u, held))
     nearest = near / usual if usual else np.inf                              # ()  (REC.5)
     if nearest < 0.5:
         warn(f"samples are near copies, {nearest:.2f} times as far as fresh rows; use a larger sigma_min", stacklevel=4)
-    if energy > 5:
-        warn(f"samples are unlike rows held out: energy {energy:.1f}; look at outliers, take more steps", stacklevel=4)
-    return energy, nearest
+    return energy_distance(u, held) / real, nearest
 
 
 @checked(data=table, sigma_min=maybe)
@@ -145,19 +140,21 @@ def sampler(data, rng, *, one_scale=False, rounded=False, sigma_min=None, steps=
     one_scale: columns share a unit. rounded: give back whole numbers, and values that repeat, as such. sigma_min: the
     least noise, of rows of deviation 1, in place of (REC.3). steps: the most to train. progress: as in fit. report: a
     dict of curve {step: held-out loss}, step, the one kept, sigmas, energy, nearest. Raises ValueError on text, missing
-    values or fewer than 10 rows, with column and row; warns of copies and of samples unlike the rows held out."""
+    values or fewer than 10 rows, with column and row; warns of copies and of a spread without a limit."""
     varying, distinct = np.ptp(data, axis=0) > 0, len(np.unique(data, axis=0))
     unit = np.mean(data[:, varying].var(axis=0))**0.5 if one_scale else None
-    u, whole, back = zip(*(code(column, rng, distinct, unit, rounded) for column in data[:, varying].T))
-    u, out = np.stack(u, axis=1), held_out(data, not all(whole), rng)        # (n,d) (n,)
+    u, x, values = zip(*(code(column, rng, distinct, unit) for column in data[:, varying].T))
+    dense = [column for column, v in zip(x, values) if v is None] or x       # where equal rows are one told again
+    u, out = np.stack(u, axis=1), held_out(np.stack(dense, axis=1), rng)     # (n,d) (n,)
     rows, held, sigmas = u[~out], u[out], levels(u[~out], sigma_min)
     score, curve = train(rows, held, sigmas, rng, steps, progress)
-    new = lambda n, annealed: samples(score, np.atleast_2d(np.cov(rows.T)), sigmas, n, rng, annealed)  # (n,d)
+    new = lambda n, annealed=False: samples(score, rows, sigmas, n, rng, annealed)  # (n,d)
+    back = list(map(way_back, new(min(10_000, 2**20 // len(x))).T, x, values if rounded else [None] * len(x)))
 
     @checked
     def draw(n, annealed=False):
         full = np.tile(data[0], (n, 1))
-        full[:, varying] = np.stack([f(column) for f, column in zip(back, new(n, annealed).T)], axis=1)
+        full[:, varying] = np.stack([f(u) for f, u in zip(back, new(n, annealed).T)], axis=1)
         return full
-    energy, nearest = judge(new(1000, False), held[:1000], rows)
+    energy, nearest = judge(new(1000), held[:1000], rows)
     return draw, {"curve": curve, "step": last_best(curve), "sigmas": sigmas, "energy": energy, "nearest": nearest}
