@@ -11,8 +11,8 @@ the true score, (2/x₁ − 1, −1), from the same points. Last, the Gaussian t
 
 Source: Hyvärinen 2005, theorem 1, which asks for a differentiable score; (ISM.11). 2007, for positive data; (ISM.10),
 (ISM.17).
-Settings: 100,000 points of the mixture; 2-32-32-1 energy networks, 400 Adam steps of 256, rate 0.02. Below: gamma
-of shape 3, 200,000 points; 2-64-64-2 networks, 1,000 steps of 256, rate 0.01; 100,000 points of the cut Gaussian.
+Settings: 100,000 points of the mixture; 2-32-32-1 energy networks, 300 Adam steps of 256, rate 0.02. Below: gamma
+of shape 3, 200,000 points; 2-32-32-2 networks, 800 steps of 256, rate 0.02; 100,000 points of the cut Gaussian.
 """
 
 from types import SimpleNamespace
@@ -33,7 +33,7 @@ def train(network, rng, budget, progress, label):
     """An energy in float32; network is EnergyMLP or relu_energy."""
     loss = lambda energy, x, rng: sm.implicit_loss(sm.energy_score(energy), x)
     params, data = c.init(rng, 2, 32, 32, 1), c.MIXTURE.sample(rng, c.scaled(100_000, budget, 100))
-    return c.train(loss, network, params, data, rng, budget, progress, steps=400, learning_rate=2e-2, label=label)
+    return c.train(loss, network, params, data, rng, budget, progress, steps=300, learning_rate=2e-2, label=label)
 
 
 def log_density(energy, x):
@@ -54,9 +54,9 @@ def positive_score(x):
 
 def bounded(loss, rng, budget, progress, label):
     """The network trained by this loss on positive data, and the loss of each step."""
-    params, losses = sm.fit(lambda params, x, rng: loss(sm.MLP(params), x), c.init(rng, 2, 64, 64, 2),
-                            positive(rng, c.scaled(200_000, budget)), rng=rng, steps=c.scaled(1000, budget),
-                            learning_rate=1e-2, progress=lambda steps: progress(steps, label))
+    params, losses = sm.fit(lambda params, x, rng: loss(sm.MLP(params), x), c.init(rng, 2, 32, 32, 2),
+                            positive(rng, c.scaled(200_000, budget)), rng=rng, steps=c.scaled(800, budget),
+                            learning_rate=2e-2, progress=lambda steps: progress(steps, label))
     return sm.MLP(params), losses
 
 
