@@ -12,7 +12,7 @@ network that is given the upper halves. Two completions differ about as much as 
 Source: equations COND.5 to COND.14; Chung et al. 2023 (DPS); Song et al. 2023 (fixed covariance).
 Settings: noise 0.5, y = −2, 0, 2; 1,000 samples from σ = 10 in 100 steps, then Tweedie's; 4-64-64-64-3 network with a
 skip, 2,000 Adam steps of 256 points under ±z. Guidance: V = 2, v = 1, 5,000 chains. Digits as in digits.py,
-65-192-192-192-64 network, 1,000 steps of 128 points under ±z, ten calls a sample.
+65-192-192-192-64 network, 400 steps of 128 points under ±z, ten calls a sample.
 """
 
 from itertools import pairwise
@@ -58,26 +58,27 @@ def with_variance(x, sigma, y, variance):
 
 
 def scores(y):
-    """The score of x given y under noise, by each method."""
-    return {"exact": lambda x, sigma: posterior(y).smoothed(sigma).score(x),
-            "posterior": lambda x, sigma: sm.posterior_score(prior, x, sigma, H, np.array([y]), NOISE),
+    """The scores of x given y (N,1), a row each, under noise, by each method; as many rows for each of OBSERVED."""
+    exact = lambda x, sigma: np.concatenate([posterior(y).smoothed(sigma).score(part)
+                                             for y, part in zip(OBSERVED, np.split(x, len(OBSERVED)))])
+    return {"exact": exact,
+            "posterior": lambda x, sigma: sm.posterior_score(prior, x, sigma, H, y, NOISE),
             "held": lambda x, sigma: with_variance(x, sigma, y, lambda HCH: HCH + NOISE**2),
-            "fixed": lambda x, sigma: sm.posterior_score(prior, x, sigma, H, np.array([y]), NOISE, sigma_data=1.0),
+            "fixed": lambda x, sigma: sm.posterior_score(prior, x, sigma, H, y, NOISE, sigma_data=1.0),
             "DPS": lambda x, sigma: with_variance(x, sigma, y, lambda HCH: NOISE**2)}
 
 
-def draw_given(score, rng, n, law):
-    """n points from the reversed process, begun about the posterior's mean, and a last step of Tweedie's."""
-    x = law.weights @ law.means + (SIGMAS[0]**2 + SPREAD**2)**0.5 * rng.standard_normal((n, 2))
+def draw_given(score, rng, laws, n):
+    """n points of each law from the reversed process, begun about its mean, and a last step of Tweedie's, (L·n,2)."""
+    x = np.repeat([law.weights @ law.means for law in laws], n, axis=0)
+    x = x + (SIGMAS[0]**2 + SPREAD**2)**0.5 * rng.standard_normal(x.shape)
     x = sm.reverse_sde(score, x, SIGMAS, rng)
     return sm.tweedie(lambda x: score(x, SIGMAS[-1]), x, SIGMAS[-1])
 
 
-def learn(pairs, d, model, sizes, levels, rng, budget, progress, **options):
+def learn(pairs, d, model, sizes, loss_of_x, rng, budget, progress, **options):
     """A network of [x, y] from rows of pairs, noise on the first d columns alone."""
-    def loss(net, row, rng):
-        x, y = row[:, :d], np.tile(row[:, d:], (2, 1))
-        return sm.ncsn_vr_loss(sm.given(net, y), x, c.normal(rng, x), levels(rng, len(x)))
+    loss = lambda net, row, rng: loss_of_x(sm.given(net, np.tile(row[:, d:], (2, 1))), row[:, :d], rng)
     return c.train(loss, model, c.init(rng, *sizes), pairs.astype(np.float32), rng, budget, progress, **options)
 
 
@@ -86,28 +87,20 @@ def learn_mixture(rng, budget, progress):
     x = c.MIXTURE.sample(rng, 50_000)
     y = x @ H.T + NOISE * rng.standard_normal((len(x), 1))
     return learn(np.hstack([x, y]), 2, lambda params: sm.NoiseConditionalMLP(params, SPREAD, skip=True),
-                 (4, 64, 64, 64, 3), lambda rng, n: sm.stratified_sigmas(rng, 10, 0.02, n), rng, budget, progress,
-                 steps=2000, batch_size=256, learning_rate=0.01, label="training on x and y")
+                 (4, 64, 64, 64, 3), c.ncsn(lambda rng, n: sm.stratified_sigmas(rng, 10, 0.02, n)), rng, budget,
+                 progress, steps=2000, batch_size=256, learning_rate=0.01, label="training on x and y")
 
 
 def compare(net, rng, n, progress):
     """Samples by y and method, and their energy distances to the posterior in units of a real sample's."""
-    samples, distances, real = {}, {}, []
-    for y in progress(OBSERVED, "given y"):
-        law = posterior(y)
-        real += [c.distance_to_real(law.sample(rng, 300), law.sample, rng) / floor(law, rng) for _ in range(20)]
-        for name, score in [*scores(y).items(), ("learned", sm.given(net, np.array([y])))]:
-            samples[y, name] = draw_given(score, rng, n, law)
-        samples[y, "no observation"] = c.MIXTURE.sample(rng, n)
-    for (y, name), x in samples.items():
-        law = posterior(y)
-        distances[y, name] = c.distance_to_real(x, law.sample, rng) / floor(law, rng)
-    return samples, distances, real
-
-
-def floor(law, rng):
-    """The mean of distance_to_real for real points, 2 E‖a − a'‖ (MET.2)."""
-    return 2 * np.mean(np.linalg.norm(law.sample(rng, 5000) - law.sample(rng, 5000), axis=1))
+    y, laws = np.repeat(list(OBSERVED), n)[:, None], [posterior(y) for y in OBSERVED]
+    samples = {(y, "no observation"): c.MIXTURE.sample(rng, n) for y in OBSERVED}
+    for name, score in progress([*scores(y).items(), ("learned", sm.given(net, y))], "given y"):
+        parts = np.split(draw_given(score, rng, laws, n), len(laws))
+        samples |= {(y, name): x for y, x in zip(OBSERVED, parts)}
+    ratios, real = zip(*[c.against_real(law.sample, rng) for law in laws])
+    ratios = dict(zip(OBSERVED, ratios))
+    return samples, {(y, name): ratios[y](x) for (y, name), x in samples.items()}, np.concatenate(real)
 
 
 def guided_variances(rng, n):
@@ -130,8 +123,9 @@ def complete(stream, budget, progress):
     mean = (train / 8 - 1).mean(axis=0)
     swap = np.r_[UPPER:64, :UPPER]                                           # [x, y]: the lower half first
     model = lambda params: sm.NoiseConditionalMLP(params, digits.SIGMA_DATA, skip=True)
-    net = learn((train / 8 - 1 - mean)[:, swap], 64 - UPPER, model, (65, 192, 192, 192, 64), digits.log_normal, rng,
-                budget, progress, steps=1000, batch_size=128, learning_rate=0.01, label="training on half digits")
+    net = learn((train / 8 - 1 - mean)[:, swap], 64 - UPPER, model, (65, 192, 192, 192, 64),
+                c.even(digits.log_normal, digits.SIGMA_DATA), rng, budget, progress, steps=400, batch_size=128,
+                learning_rate=0.01, label="training on half digits")
     score = sm.given(net, (held / 8 - 1 - mean)[:, :UPPER])
     completions = []
     for _ in range(4):
@@ -162,7 +156,7 @@ def runs_off(rng):
     """log₁₀|x| after reverse_sde with the likelihood of clean points at noisy ones, and what (COND.11) predicts."""
     score = lambda x, sigma: prior(x, sigma) + (SHOWN - x @ H.T) * H / NOISE**2
     growth = 1 - (SIGMAS[:-1]**2 - SIGMAS[1:]**2) * (np.sum(H**2) / NOISE**2 + 1 / (SPREAD**2 + SIGMAS[:-1]**2))
-    x = draw_given(score, rng, 100, posterior(SHOWN))
+    x = draw_given(score, rng, [posterior(SHOWN)], 100)
     return np.log10(np.abs(x).max()), np.log10(SIGMAS[0]) + np.sum(np.log10(np.abs(growth)))
 
 
