@@ -171,13 +171,14 @@ def distance_to(b):
 
 def against_real(real, rng, clouds=1):
     """distance(x): the mean energy distance to 20,000 real points of x (n,2), cut into so many clouds, over what it
-    is on average for an x that is real; and that ratio of 1,000 real x, whose clouds are drawn from 200.
+    is on average for an x that is real; and that ratio of 1,000 real x, whose clouds are drawn from 1,000.
 
     That average is (1/n + 1/m) E‖a − a'‖ (MET.2) for clouds of n, and with it the law of the ratio is all but free
-    of n: real clouds of 500 serve for all."""
-    distance, gap = distance_to(real(rng, 20_000)), np.linalg.norm(real(rng, 20_000) - real(rng, 20_000), axis=1).mean()
+    of n: real clouds of 100 serve for all."""
+    a, b = real(rng, 20_000), real(rng, 20_000)
+    distance, gap = distance_to(a), np.mean(np.linalg.norm(a - b, axis=1))   # E‖a − a'‖
     ratio = lambda cloud: distance(cloud) / ((1 / len(cloud) + 1 / 20_000) * gap)
-    floor = np.array([ratio(real(rng, 500)) for _ in range(200)])
+    floor = np.array([ratio(real(rng, 100)) for _ in range(1000)])
     return (lambda x, clouds=clouds: np.mean([ratio(cloud) for cloud in np.array_split(x, clouds)]),
             rng.choice(floor, (1000, clouds)).mean(axis=1))
 
