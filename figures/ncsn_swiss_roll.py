@@ -13,8 +13,8 @@ Source: Song & Ermon 2019, algorithm 1; the swiss roll of scikit-learn, scaled b
 al. 2019.
 Settings: 3-64-64-64-2 network with a skip; 200,000 points, 6,000 Adam steps of 256 rows, rate 0.02: 128 points, each
 under opposite noises z and −z; σ geometric from 1.5 to 0.01 in 20 levels, dealt out in turn, so that the first
-eight have 7 of the 128 points and the others 6; 2,500 chains from N(0, 1.5² I); annealed 50 steps a level, step
-2.5e-5 at the last; Langevin 1,000 steps of 2.5e-5. Distances to 10,000 real points: mean over 4 clouds of
+eight have 7 of the 128 points and the others 6; 2,500 chains from N(0, 1.5² I); annealed 40 steps a level, step
+2.5e-5 at the last; Langevin 800 steps of 2.5e-5. Distances to 20,000 real points: mean over 4 clouds of
 625 points, after Langevin dynamics one of 2,500.
 """
 
@@ -33,7 +33,7 @@ from .continuous_noise import off_spiral
 
 ANIMATION = "annealed_langevin.gif"
 SIGMAS, SIGMA_DATA = sm.geometric_sigmas(1.5, 0.01, 20), 0.7
-STEP, STEPS_PER_LEVEL, BOX = 2.5e-5, 50, 1.75
+STEP, STEPS_PER_LEVEL, BOX = 2.5e-5, 40, 1.75
 SHOWN = [0, 3, 6, 9, 12, 19]  # the levels below
 
 
