@@ -16,7 +16,7 @@ and the squares of the board, whose edges no smooth score can follow, are a litt
 Source: Song et al. 2021; Karras et al. 2022 (Heun); Lu et al. 2022 (DPM-Solver++); Kynkäänniemi et al. 2019
 (precision); equations SDE.8 to SDE.19, MET.5, MET.7.
 Settings: 3-64-64-64-2 network with a skip (two other sets: four hidden layers), 3,000 Adam steps of 256 rows (moons
-3,500, checkerboard 4,500), rate 0.02: 128 points, each under z and −z, log σ stratified, a quarter uniform
+3,500, checkerboard 5,000), rate 0.02: 128 points, each under z and −z, log σ stratified, a quarter uniform
 over [0.01, 10], the rest over [0.03, 1]; exact score: 90/√h nodes along the spiral, h = √(0.05² + σ²). Distances:
 of 4 clouds of 500 points, 2,000 of the two other sets, to 20,000 real ones, mean, over that of real ones. Precision of
 1,000 points to 1,000 at k = 3, of the two other sets the mean of 8. Strays: points further from the spiral or the arcs
@@ -163,7 +163,7 @@ def blurred_board(rng, n):
 # data three deviations from the arcs, where strays are at four, or of real data a little blurred.
 OTHERS = {
     "two moons": (sm.two_moons, 4, 3500, off_arcs, lambda rng: off_arcs(sm.two_moons(rng, 20_000), 0.3)),
-    "checkerboard": (sm.checkerboard, 4, 4500, off_squares, lambda rng: off_squares(blurred_board(rng, 20_000))),
+    "checkerboard": (sm.checkerboard, 4, 5000, off_squares, lambda rng: off_squares(blurred_board(rng, 20_000))),
 }
 
 
