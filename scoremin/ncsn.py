@@ -9,11 +9,13 @@ reaching into the next by the same factor γ = σ_i/σ_{i+1}, and one network s_
     (NCSN.2) ℓ(θ; σ) = ½ E ‖s_θ(x + σz, σ) + z/σ‖²
     (NCSN.3) J_NCSN(θ) = 1/L ∑_i λ(σ_i) ℓ(θ; σ_i)
 
-A target of size √d/σ would drown the large levels: with λ = 1 one level σ = .01 weighs as much as 10⁴ of σ = 1. With
-λ(σ) = σ² the residual is that of noise prediction (DSM.9), of order 1 everywhere (NCSN.4). Take z itself where it is
-known: (x̃ − x)/σ² loses its digits at small σ. The mean over levels is one over a random level per row, sigma (N,),
-uniform over the levels. For a linear score −A(x − m) shared by all, on data of covariance S, level i has the derivative
-E[(−A(x̃ − m) + z/σ_i)(x̃ − m)ᵀ] = I − A(S + σ_i²I) in −A; the weighted sum of these is 0 at (NCSN.5).
+Of ten equal steps in σ from 10 to .01 the last would have two thirds of the range of log σ. So the network is given
+log σ (NET.4) too; with sines of it, as others do, or without. A target of size √d/σ would drown the large levels: with
+λ = 1 one level σ = .01 weighs as much as 10⁴ of σ = 1. With λ(σ) = σ² the residual is that of noise prediction (DSM.9),
+of order 1 everywhere (NCSN.4). Take z itself where it is known: (x̃ − x)/σ² loses its digits at small σ. The mean over
+levels is one over a random level per row, sigma (N,), uniform over the levels. For a linear score −A(x − m) shared by
+all, on data of covariance S, level i has the derivative E[(−A(x̃ − m) + z/σ_i)(x̃ − m)ᵀ] = I − A(S + σ_i²I) in −A; the
+weighted sum of these is 0 at (NCSN.5).
 
     (NCSN.4) σ² ℓ(θ; σ) = ½ E ‖σ s_θ(x + σz, σ) + z‖²,   = d/2 at s = 0, at every level
     (NCSN.5) A = (∑_i λ_i)(∑_i λ_i (S + σ_i²I))⁻¹

@@ -129,11 +129,12 @@ def test_hard_kinds_of_mathematics_are_drawn_as_they_are_meant(source, drawn):
 
 def test_what_is_no_mathematics_stays_as_it_is():
     """Words, articles, half formulas: no symbol is lost, none becomes another."""
-    for text in ("a half (and more) of it", "‖a or more‖", "‖a or more‖", "f(x", "a/ b", "²",
+    for text in ("a half (and more) of it", "‖a or more‖", "‖a or more‖", "f(x", "a/ b", "of x + ²",
                  "A model, e.g. Li & Ho et al. 2005", "x^", "[0, 1)"):
         out = "".join(" " * space + piece for _, piece, space in pieces(text, prose=True)).strip()
         assert re.sub("<[^>]*>| ", "", out) == text.replace(" ", "") and ("<math>" in out or out == text)
-    assert pieces("= −x")[0][1].count('form="prefix"') == 1  # a sign that binds, not one between
+    for text, part in (("= −x", 'form="prefix"'), ("f(x,y)/z", 'lspace="0"'), ("HD", "<mrow>")):
+        assert pieces(text, prose=text != "HD")[0][1].count(part) == 1  # a sign that binds, a slash, a product
     for text, kinds in (("so a model has a = x", "ttttm"), ("A model is A", "tttm"),
                         ("u/scale is f(x, y), a scale", "mtmttt")):
         assert "".join(kind[0] for kind, *_ in pieces(text, prose=True)) == kinds
