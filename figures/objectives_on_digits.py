@@ -12,7 +12,7 @@ Source: Hyvärinen 2005 (explicit, implicit); Song et al. 2019 (SSM, SSM-VR); Vi
 2021 (exact traces); equations DSM.6, DSM.7, ISM.5, ISM.13 and SSM.5.
 Settings: 1,400 digits of 8 × 8 pixels on [−1, 1] less their mean, σ = 0.3; 64-128-128-64 network, Adam, batches of
 128; steps for 0.05, 0.2 and 0.8 s at times of a step measured once, so that results do not hang on a machine's speed.
-Variance: sum over all weights, of the network that denoising gave in 0.8 s, over 50 batches that all share.
+Variance: sum over all weights, of the network that denoising gave in 0.8 s, over 30 batches that all share.
 """
 
 from time import process_time
@@ -82,7 +82,7 @@ def measure(stream, budget, progress):
     scores = {name: [train(name, loss, data, t, stream(": training"), budget, progress) for t in SECONDS]
               for name, loss in objectives.items()}
     batches = [(x, c.normal(rng, x)) for x in (data[rng.integers(len(data), size=BATCH)]
-                                               for _ in range(c.scaled(50, budget)))]
+                                               for _ in range(c.scaled(30, budget)))]
     noise = {name: gradients(loss, scores["denoising"][-1].params, batches, rng)
              for name, loss in progress(objectives.items(), "gradients")}
     linear = -np.linalg.inv(np.cov(data.T, bias=True) + SIGMA**2 * np.eye(64)).astype(np.float32)
