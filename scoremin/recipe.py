@@ -22,7 +22,7 @@ W_L = 0 and the skip (NET.8) it starts at N(0, I). λ of (NCSN.3) weighs errors 
     (REC.4)  λ(σ) = σ²(1 + σ²),   λ(σ) ℓ(θ; σ) = ½ E‖f − t‖²
 
 A fifth of the rows, 5 or more, is held out, equal ones together; training ends by their NCSN loss (FIT.5). Sampling
-starts at rows under the noise σ_1, whose law is q_σ₁ itself (DSM.7). annealed=True is slow, with fewer strays: 15 steps
+starts at rows under the noise σ_1, the law q_σ itself (DSM.7). annealed=True is slow, with fewer strays: 15 steps
 of ½ σ_L² a level leave N(0, 1), by (LD.10), a variance of 1.04.
 
 The end. From few rows a network learns to fill in between them, and means of rows spread less than rows: on digits a
