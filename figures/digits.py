@@ -14,8 +14,7 @@ DSM.7, NCSN.4 and REC.4; the digits: Alpaydin & Kaynak 1998, CC BY 4.0.
 Settings: 8 × 8 pixels on [−1, 1] less their mean, 1,400 to train, 397 held out; 65-256-256-256-64 network,
 2,600 Adam steps of 128 points under z and −z, log σ ~ N(−0.7, 1) clipped to σ in [0.1, 5], with λ of (REC.4);
 DPM-Solver from σ = 5 to 0.1, a last step of Tweedie's, rounded to the 17 greys. Two classifiers: the nearest training
-image, and least squares on 1,000 random Fourier features. Detectors: 65-192-192-64 network, 500 steps; twelve of Runge
-and Kutta's.
+image, and least squares on 1,000 random Fourier features.
 """
 
 from functools import partial
