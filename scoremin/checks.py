@@ -182,13 +182,16 @@ def parameters(params):
     some = isinstance(layers, (list, tuple)) and layers
     demand(some, "params", layers, "a list of (W (in, out), b (out,))", TypeError)
     for l, layer in enumerate(map(getval, layers)):
-        pair = isinstance(layer, (list, tuple)) and len(layer) == 2
-        W, b = map(getval, demand(pair, f"params[{l}]", layer, "(W (in, out), b (out,))", TypeError))
+        name, pair = f"params[{l}]", isinstance(layer, (list, tuple)) and len(layer) == 2
+        W, b = map(getval, demand(pair, name, layer, "(W (in, out), b (out,))", TypeError))
         for a in (W, b):  # no matrix, no mask, no integers, which a derivative would truncate
             right = type(a) in (np.ndarray, np.memmap) and a.dtype in LIMITS
-            demand(right, f"params[{l}]", a, "arrays of float32 or float64", TypeError)
-        width = floats(f"params[{l}]", W, None, (width, Size("out"))).shape[1]
-        floats(f"params[{l}]", b, None, (width,))
+            demand(right, name, a, "arrays of float32 or float64", TypeError)
+            if not isinstance(params, Box):  # in training the loss would show it
+                floats(name, a)
+        if W.shape != (width, Size("out")) or b.shape != W.shape[1:]:
+            raise ValueError(f"{name} has shapes {W.shape} and {b.shape}; want ({width}, out) and (out,)")
+        width = b.size
     copied = params if traced(params) else [(W.copy(), b.copy()) for W, b in params]
     return copied, getval(getval(layers[0])[0]).shape[0], width
 
@@ -352,7 +355,7 @@ def checked(f=None, **own):
     that is not finite; arrays come back in the dtype of x."""
     if f is None:
         return partial(checked, **own)
-    places, gates = signature(f).parameters, {**KINDS, **own}
+    bind, places, gates = signature(f).bind, signature(f).parameters, {**KINDS, **own}
     names, defaults = list(places), {name: a.default for name, a in places.items() if a.default is not Parameter.empty}
     positional = sum(a.kind is not a.KEYWORD_ONLY for a in places.values())
     first = next((name for name in ("means", "x", "x_noisy", "data", "a") if name in names), None)
@@ -364,7 +367,7 @@ def checked(f=None, **own):
             return f(*given, **named)
         args = {**defaults, **dict(zip(names, given)), **named}
         if named or len(given) > positional or len(args) < len(names):
-            signature(f).bind(*given, **named)  # says what is wrong
+            bind(*given, **named)  # says what is wrong
         x = args.get("self")
         for name in order:
             args[name] = gates[name](name, args[name], x)
