@@ -30,8 +30,9 @@ Read in this order; each file is a chapter, its docstring the derivation, and a 
 line computes equation ISM.4":
 
     data          MIX      densities, scores and samples in closed form
-    network       NET EBM  the MLP as a score, as a noise-conditional score, as an energy
+    network       NET      the MLP as a score, and as a noise-conditional score
     derivatives   JVP      directional derivatives and the divergence of any score function
+    energy        EBM      the MLP as an energy, and the score of any energy
     explicit      ESM      match a known or estimated score
     implicit      ISM      match an unknown score, with the exact trace
     linear        LIN      the same by one linear solve, for models linear in their parameters
@@ -54,6 +55,7 @@ from .conditional import given, posterior_score
 from .data import GaussianMixture, checkerboard, standardise, swiss_roll, two_moons
 from .denoising import as_score, denoising_loss, denoising_vr_loss, tweedie
 from .derivatives import divergence, jvp
+from .energy import EnergyMLP, energy_score
 from .explicit import explicit_loss, kde_log_density, kde_score
 from .implicit import generalised_loss, implicit_loss
 from .langevin import annealed_langevin, langevin
@@ -62,7 +64,7 @@ from .metrics import (
     energy_distance, fisher_divergence, mode_weights, precision_recall, relative_error, two_sample_test,
 )
 from .ncsn import geometric_sigmas, ncsn_loss, ncsn_vr_loss, stratified_sigmas
-from .network import MLP, EnergyMLP, NoiseConditionalMLP, energy_score, init_mlp
+from .network import MLP, NoiseConditionalMLP, init_mlp
 from .recipe import sampler
 from .sde import dpm_solver, log_likelihood, probability_flow, reverse_sde
 from .sliced import finite_difference_loss, probes, sliced_loss, sliced_vr_loss

@@ -1,4 +1,4 @@
-"""The network: a multilayer perceptron, used as a score, as a noise-conditional score, as an energy.
+"""The network: a multilayer perceptron, used as a score and as a noise-conditional score.
 
 A network turns each point into an arrow: weighted sums, a smooth bend φ of each, and sums of these again. Training
 chooses the weights so that the arrows are the score. Rows are samples, W_l is (in, out), and l = 1 … L counts layers
@@ -38,16 +38,7 @@ For data of mean 0 and E‖x‖² = d σ_data², E‖t‖² = d at every σ: t i
 If their covariance is σ_data² I, E[t x̃ᵀ] = 0: nothing linear is left to learn, and for Gaussian data f = 0 is best.
 The denoiser (DSM.8), x̃ σ_data²/τ² + f σσ_data/τ, tends to x̃ as σ → 0, as it should, for any bounded f.
 
-An energy-based model makes a density from one number per point, its energy E_θ(x), provided that Z is finite:
-
-    (EBM.1)  p_θ(x) = exp(−E_θ(x)) / Z_θ,   Z_θ = ∫ exp(−E_θ(x)) dx
-    (EBM.2)  ∇_θ E_p[log p_θ(x)] = −E_p[∇_θ E_θ(x)] + E_{p_θ}[∇_θ E_θ(x)]
-    (EBM.3)  s_θ(x) = ∇_x log p_θ(x) = −∇_x E_θ(x) − ∇_x log Z_θ = −∇_x E_θ(x)
-
-The last term of (EBM.2), −∇_θ log Z_θ = ∫ e^{−E_θ} ∇_θ E_θ dx/Z_θ, is a mean under the model itself: maximum likelihood
-must sample the model at every step. The score needs no Z, which is constant in x.
-
-Sources: LeCun et al. 2006 (EBM); Song & Ermon 2020, technique 3 (1/σ); Karras et al. 2022 (scaling, skip).
+Sources: Song & Ermon 2020, technique 3 (1/σ); Karras et al. 2022 (scaling, skip).
 """
 
 import math
@@ -57,9 +48,9 @@ from itertools import pairwise
 import autograd.numpy as np
 from autograd.extend import defjvp, defvjp, primitive
 
-from .backprop import evaluate, in_blocks, mlp, mlp_gradient, mlp_jvp, mlp_trace, traced
+from .backprop import evaluate, in_blocks, mlp, mlp_jvp, mlp_trace, traced
 from .checks import checked, demand, levels, parameters
-from .derivatives import along, gradient, trace
+from .derivatives import along, trace
 
 quiet = np.errstate(over="ignore")                                           # e^−y may be infinite: ς is 0 then
 sigmoid = primitive(quiet(lambda y: 1 / (1 + np.exp(-y))))                   # ς  (NET.2)
@@ -161,29 +152,3 @@ class NoiseConditionalMLP:
         score = MLP([*layers, (W / size, b / size)])                         # (NET.5)
         score.slope = -1 / tau**2 if self.skip else 0.0                      # (NET.10)
         return score
-
-
-class EnergyMLP:
-    """Energy E(x), (N,d) -> (N,); the last layer of params has one output. Raises as MLP does."""
-
-    def __init__(self, params):
-        self.params, self.d, outputs = parameters(params)
-        demand(outputs == 1, "the number of outputs of params", outputs, "1, the energy")
-
-    @checked
-    def __call__(self, x):
-        return network(self.params, x)[:, 0]                                 # (N,)  (EBM.1)
-
-    @checked
-    def gradient(self, x):
-        """∇E(x) (N,d)."""
-        slope = lambda params, x: gradient(lambda x: plain(params, x)[:, 0], x)
-        return evaluate(slope, mlp_gradient, self.params, x)                 # (N,d)
-
-
-@checked
-def energy_score(energy):
-    """The score function −∇E of any energy (N,d) -> (N,) that treats rows independently. An energy of your own
-    is written with autograd.numpy; one that offers .gradient(x) is asked for that."""
-    slope = getattr(energy, "gradient", partial(gradient, energy))           # x -> ∇E (N,d)
-    return checked(lambda x: -slope(x))                                      # (N,d)  (EBM.3)

@@ -181,7 +181,6 @@ MUTANTS = [
         ("(lambda y: y / (1 + np.exp(-y)))", "(lambda y: y / (1 + np.exp(y)))", "ς(−y) in the activation alone"),
         ("tau = np.sqrt(sigma**2 + self.sigma_data**2)", "tau = sigma + self.sigma_data", "input scaling"),
         ("return f / sigma", "return f", "1/σ of the output"),
-        ("checked(lambda x: -slope(x))", "checked(lambda x: slope(x))", "energy sign flipped"),
         ("/ np.sqrt(n_in)", "/ np.sqrt(n_out)", "spread of W"),
         ("b + math.log(sigma) * W[-1]", "b + sigma * W[-1]", "σ for log σ at one level"),
         ("W / size, b / size", "W / size, b", "1/σ of the last bias at one level"),
@@ -268,6 +267,10 @@ MUTANTS = [
         ("np.ones(len(delta), delta.dtype)", "np.ones(len(delta))", "float64 bias gradients"),
         ("sequence(map(sequence, params))", "params", "no rule by hand for a network made of traced pieces"),
         ("backward(tape, np.zeros_like(E)", "backward(tape, np.ones_like(E)", "δ = 1 for 0 under an energy's gradient"),
+    ]),
+    ("scoremin/energy.py", "test_energy test_gradients", [
+        ("checked(lambda x: -slope(x))", "checked(lambda x: slope(x))", "energy sign flipped"),
+        ("plain(params, x)[:, 0], x)", "plain(params, 2 * x)[:, 0], x)", "the slope of E at another point"),
     ]),
     ("scoremin/checks.py", "test_bad_input test_conventions", [
         ("return math.isfinite(np.vdot(a, a)) or bool(np.isfinite(a).all())", "return True",
