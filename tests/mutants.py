@@ -189,7 +189,6 @@ MUTANTS = [
         ("self.sigma_data / (sigma * tau) * f - x / tau**2", "self.sigma_data / (sigma * tau) * f - x / tau",
          "τ for τ² in the score of the skip"),
         ("inclined(tr, self.slope, self.d)", "inclined(tr, self.slope, 1)", "the d of the skip's trace"),
-        ("network(self.params, x)[:, 0]", "network(self.params, x)", "an energy as a column"),
         ("if len(self.params) == 3", "if len(self.params) >= 3", "the closed form at another depth"),
     ]),
     ("scoremin/train.py", "test_train", [
@@ -269,6 +268,7 @@ MUTANTS = [
         ("backward(tape, np.zeros_like(E)", "backward(tape, np.ones_like(E)", "δ = 1 for 0 under an energy's gradient"),
     ]),
     ("scoremin/energy.py", "test_energy test_gradients", [
+        ("network(self.params, x)[:, 0]", "network(self.params, x)", "an energy as a column"),
         ("checked(lambda x: -slope(x))", "checked(lambda x: slope(x))", "energy sign flipped"),
         ("plain(params, x)[:, 0], x)", "plain(params, 2 * x)[:, 0], x)", "the slope of E at another point"),
     ]),
