@@ -219,11 +219,16 @@ def other(name, rng, budget, progress):
 
 # The picture.
 
+def top(m):
+    """Where the axes of distances end."""
+    return 2 * max(np.max([*m.curves.values()]), np.max(m.flows))
+
+
 def draw_curves(ax, m, which, title):
     ax.axhspan(m.real.min(), m.real.max(), color=c.GREY, alpha=0.3, lw=0)
     for (name, ratios), (color, marker) in zip(m.curves.items(), STYLES):
         ax.plot(CALLS, ratios[which], marker, color=color, ls="-", label=name, ms=3.5, lw=1.1)
-    ax.set(title=title, xlabel="network calls", xscale="log", yscale="log", ylim=(0.3, 100),
+    ax.set(title=title, xlabel="network calls", xscale="log", yscale="log", ylim=(0.3, top(m)),
            xticks=CALLS, xticklabels=CALLS)
     ax.minorticks_off()
 
@@ -234,7 +239,7 @@ def draw_narrow(ax, m):
                                             (c.BLUE, c.RED), "os"):
         ax.plot(SIGMA_MAX, ratios, marker, color=color, ls="-", label=label, ms=3.5, lw=1.1)
     ax.set(title="the flow's start, exact score", xlabel=r"$\sigma_{\max}$", xscale="log", yscale="log",
-           ylim=(0.3, 100), xticks=[0.5, 1, 2, 5, 10, 20], xticklabels=["0.5", "1", "2", "5", "10", "20"])
+           ylim=(0.3, top(m)), xticks=[0.5, 1, 2, 5, 10, 20], xticklabels=["0.5", "1", "2", "5", "10", "20"])
     ax.minorticks_off()
     ax.legend(loc="upper right")
 

@@ -116,7 +116,7 @@ def draw_losses(ax, m):
         label = f"kernels, {name}" if name in ("h = σ", "best h") else name
         ax.plot(KS, m.losses[name], marker=marker, color=color, label=label)
     ax.axhline(1, color=c.GREY, ls="--", lw=1)
-    ax.text(1.9, 1.02, "no score, 1", va="bottom", fontsize=7, color=c.DARK)
+    ax.text(11, 1.02, "no score, 1", ha="center", va="bottom", fontsize=7, color=c.DARK)
     by_components(ax, title="noise left in k components", ylabel="held-out loss a component", ylim=(0, None))
     ax.legend(loc="lower left")
 

@@ -118,9 +118,9 @@ def draw_errors(ax, steps, errors):
     ax.plot(steps, errors, "o-", color=c.BLUE, label="mean of 500")
     ax.plot(steps, errors[-1] * (steps[-1] / np.array(steps))**4, ":", color=c.GREY, label="order 4")
     ax.set(title="exact score: error", xlabel="steps", ylabel="nats", xscale="log", yscale="log",
-           xticks=steps, xticklabels=steps)
+           xticks=steps, xticklabels=steps, ylim=(errors[-1] / 1e5, 3 * errors[0]))  # room for the legend
     ax.minorticks_off()
-    ax.legend(loc="lower left", handlelength=1.2)
+    ax.legend(loc="lower left", handlelength=1.2, fontsize=7)
 
 
 def draw_detectors(ax, m):
