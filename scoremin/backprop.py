@@ -81,18 +81,11 @@ from autograd.tracer import getval
 
 BLOCK = 2**17  # bytes of one layer's activations in a block of rows
 
-
 # On some processors (measured: AMD Zen, OpenBLAS 0.3.31) every product is two to three times slower in a process that
 # has not yet made a large one. This takes ten milliseconds, once.
 np.dot(np.zeros((768, 384), np.float32), np.zeros((384, 512), np.float32))
-
-
-def keep_memory():
-    """Allocate and free one large array: glibc then keeps smaller ones for the next step, with no page faults."""
-    np.empty(2**25 - 2**16, np.uint8)
-
-
-keep_memory()
+# One large array, allocated and freed: glibc then keeps smaller ones for the next step, with no page faults.
+np.empty(2**25 - 2**16, np.uint8)
 
 # Autograd keeps one stack of what it traces for all threads: one at a time may trace.
 TRACING = threading.RLock()

@@ -187,8 +187,7 @@ def jax_sampler(jax, name, net, start):
 
 def floor_steps(name, N, h, d):
     """The matrix products of one step, forward, back through W_3 and W_2, into the weights, and the exponentials."""
-    from scoremin.backprop import keep_memory
-    keep_memory()
+    import scoremin  # noqa: F401  what it does for memory and products, at import, serves these too
     rng, x, params = start(name, h, d)
     if name in ("langevin", "annealed"):
         block = [rng.standard_normal((N // 10, W.shape[0]), np.float32) for W, _ in params]  # in the cache
