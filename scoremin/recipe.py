@@ -1,4 +1,4 @@
-"""A recipe (REC) for own data, a table or pictures: draw, report = sampler(data, rng), and x = draw(1000).
+"""A recipe (REC): from own data, a table or pictures, to new rows in three lines, and how good they are.
 
 Columns. Whole numbers, and values that each come in two rows or more, have no density. Uniform noise as wide as their
 least spacing q gives them one; rounding to the nearest, rounded=True, leads back:
