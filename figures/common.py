@@ -72,11 +72,22 @@ def init(rng, *sizes):
     return sm.init_mlp(rng, sizes, np.float32)
 
 
-def train(loss, model, params, data, rng, budget, progress, *, steps, label="training", **options):
-    """model(params) after so many steps, at budget 1, of Adam on loss(model, x, rng); options are those of fit."""
-    params, _ = sm.fit(lambda params, x, rng: loss(model(params), x, rng), params, data, rng=rng,
-                       steps=scaled(steps, budget), progress=partial(progress, label=label), **options)
-    return model(params)
+def trained(loss, model, params, data, rng, budget, progress, *, steps, label="training", **options):
+    """model(params) after so many steps, at budget 1, of Adam on loss(model, x, rng), and the loss of each step;
+    options are those of fit."""
+    params, losses = sm.fit(lambda params, x, rng: loss(model(params), x, rng), params, data, rng=rng,
+                            steps=scaled(steps, budget), progress=partial(progress, label=label), **options)
+    return model(params), losses
+
+
+def train(*args, **options):
+    """The first of trained."""
+    return trained(*args, **options)[0]
+
+
+def asinh_levels(high, low, n, bend=0.5):
+    """n noise levels from high to low, uniform in asinh(σ/bend)."""
+    return bend * np.sinh(np.linspace(np.arcsinh(high / bend), np.arcsinh(low / bend), n))
 
 
 def normal(rng, x):
@@ -215,6 +226,18 @@ def plane(ax, title, box, labels=True):
     ax.locator_params(nbins=5)
     if labels:
         ax.set(xlabel="$x_1$", ylabel="$x_2$")
+
+
+def share_above(data, other):
+    """How often a value of data (n,) is above one of other (m,): the area under the curve of a detector."""
+    return np.searchsorted(np.sort(other), data).mean() / len(other)
+
+
+def draw_training(ax, losses, color, label, width=50):
+    """Means of the loss over so many steps."""
+    width = min(width, len(losses))
+    means = losses[:len(losses) // width * width].reshape(-1, width).mean(axis=1)
+    ax.plot(width * (np.arange(len(means)) + 0.5), means, color=color, label=label)
 
 
 def grid(box, n):

@@ -27,7 +27,7 @@ from . import digits
 
 H, NOISE, SHOWN = np.array([[1.0, -0.8]]), 0.5, -2.0
 OBSERVED = {-2.0: c.BLUE, 0.0: c.ORANGE, 2.0: c.GREEN}
-SIGMAS = 0.5 * np.sinh(np.linspace(np.arcsinh(10 / 0.5), np.arcsinh(0.02 / 0.5), 101))
+SIGMAS = c.asinh_levels(10, 0.02, 101)
 SPREAD, N = 2.2, 1000                                                # of the mixture, √(2² + 1); samples
 V, v, WEIGHTS = 2.0, 1.0, np.arange(1, 7)
 UPPER, QUANTILE = 32, 10.83                                          # pixels known; .999 of a squared normal's law
@@ -105,7 +105,7 @@ def compare(net, rng, n, progress):
 
 def guided_variances(rng, n):
     """Variances at the end of the flow, the reversed process and annealed Langevin dynamics, each for all WEIGHTS."""
-    grid, few = 0.5 * np.sinh(np.linspace(np.arcsinh(100), np.arcsinh(0.02), 201)), sm.geometric_sigmas(10, 0.1, 10)
+    grid, few = c.asinh_levels(50, 0.01, 201), sm.geometric_sigmas(10, 0.1, 10)
     found = {"flow": [], "process": [], "Langevin": []}
     for w in WEIGHTS:
         score = lambda x, sigma, w=w: -x * ((1 - w) / (V + sigma**2) + w / (v + sigma**2))

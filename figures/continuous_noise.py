@@ -70,7 +70,7 @@ def exact(x, sigma):
 
 def asinh_levels(calls, high=HIGH):
     """Levels uniform in asinh(σ/0.1)."""
-    return 0.1 * np.sinh(np.linspace(np.arcsinh(high / 0.1), np.arcsinh(LOW / 0.1), calls))
+    return c.asinh_levels(high, LOW, calls, 0.1)
 
 
 def geometric(calls, high=HIGH):

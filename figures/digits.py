@@ -107,16 +107,10 @@ def detect(rng, train, labels, held, held_labels, budget, progress):
     kinds = {"digits": held[held_labels != ODD], "nines": held[held_labels == ODD],
              "noise": rng.integers(0, 17, held.shape)}
     prior = sm.GaussianMixture([1.0], np.zeros((1, 64)), [np.cov(seen.T) + 25 * np.eye(64)]).log_density
-    levels = 0.5 * np.sinh(np.linspace(np.arcsinh(5 / 0.5), np.arcsinh(0.1 / 0.5), 13))
-    detectors = {"log q": lambda x: sm.log_likelihood(score, x, levels, prior),
+    detectors = {"log q": lambda x: sm.log_likelihood(score, x, c.asinh_levels(5, 0.1, 13), prior),
                  "−‖s‖": lambda x: -np.linalg.norm(score(x, NEAR), axis=1)}
     return {name: {kind: f((x / 8 - 1 - mean).astype(np.float32)) for kind, x in kinds.items()}
             for name, f in detectors.items()}
-
-
-def share_above(data, other):
-    """How often a value of data (n,) is above one of other (m,): the area under a detector's curve."""
-    return np.mean(data[:, None] > other)
 
 
 def judge(samples, train, labels, held_labels, rng):
@@ -193,7 +187,7 @@ def detector_claims(m):
     than half-way from chance to certain, and less surely than noise."""
     found = []
     for name, values in m.detected.items():
-        nines, noise = (share_above(values["digits"], values[kind]) for kind in ("nines", "noise"))
+        nines, noise = (c.share_above(values["digits"], values[kind]) for kind in ("nines", "noise"))
         found += [c.claim(f"trained without nines, {name}: chance that it is larger at a digit than at noise", noise,
                           0.999, 1),
                   c.claim(f"trained without nines, {name}: the same at a nine", nines, 0.75, noise)]

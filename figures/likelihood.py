@@ -34,7 +34,7 @@ NEAR = 0.1  # the σ of the score as a detector
 
 def levels(steps):
     """Levels uniform in asinh(σ/0.5), in so many steps."""
-    return 0.5 * np.sinh(np.linspace(np.arcsinh(HIGH / 0.5), np.arcsinh(LOW / 0.5), steps + 1))
+    return c.asinh_levels(HIGH, LOW, steps + 1)
 
 
 def exact(x, sigma):
@@ -45,11 +45,6 @@ def exact(x, sigma):
 def gaussian(data):
     """The log-density of the Gaussian with the mean and covariance of the data under the largest noise."""
     return sm.GaussianMixture([1.0], [data.mean(axis=0)], [np.cov(data.T) + HIGH**2 * np.eye(2)]).log_density
-
-
-def share_above(data, other):
-    """The area under the curve of a detector: how often its value at data (n,) is above that at other (m,)."""
-    return np.searchsorted(np.sort(other), data).mean() / len(other)
 
 
 def exact_detectors(n=301):
@@ -73,9 +68,10 @@ def measure(stream, budget, progress):
               for k in progress(STEPS, "exact score") if k <= max(10, 80 * budget)]
     plane, noise = c.grid(BOX, cells), rng.uniform(-BOX, BOX, (c.scaled(2000, budget, 20), 2))
     detect = lambda x: np.array([learned(x), -np.linalg.norm(score(x.astype(np.float32), NEAR), axis=1)])
-    return SimpleNamespace(found=detect(sample), missed=detect(noise), cells=cells, plane=plane,
+    found = detect(sample)
+    return SimpleNamespace(found=found, missed=detect(noise), exact=exact_detectors(), cells=cells, plane=plane,
                            learned=learned(plane).astype(float), errors=np.array(errors),
-                           error=learned(sample) - c.MIXTURE.log_density(sample))
+                           error=found[0] - c.MIXTURE.log_density(sample))
 
 
 def draw_density(ax, log_p, title, cells):
@@ -125,7 +121,7 @@ def draw_errors(ax, steps, errors):
 
 def draw_detectors(ax, m):
     """The share of data above a threshold against that of other points: learned in dots, exact in lines."""
-    (log_p, size), p = exact_detectors()
+    (log_p, size), p = m.exact
     for name, exact_value, data, other, color in zip(("log q", "−‖s‖"), (log_p, size), m.found, m.missed,
                                                      (c.BLUE, c.ORANGE)):
         order = np.argsort(-exact_value)
@@ -140,7 +136,7 @@ def draw_detectors(ax, m):
 def detector_claims(m):
     """The exact area, by quadrature, and five times the deviation of that of n points of each kind about it, by the
     variances of the share of noise below a data point and of data above a point of noise."""
-    values, p = exact_detectors()
+    values, p = m.exact
     found = []
     for name, value, data, other in zip(("log q", "−‖s‖"), values, m.found, m.missed):
         order = np.argsort(value)
@@ -148,7 +144,7 @@ def detector_claims(m):
         area = np.sum(p[order] * below)
         five = 5 * ((np.sum(p[order] * below**2) + np.mean(above**2) - 2 * area**2) / len(data))**0.5
         found.append(c.claim(f"{name} learned: chance that it is larger at data than at noise; exact {area:.4f}",
-                             share_above(data, other), area - five, area + five))
+                             c.share_above(data, other), area - five, area + five))
     return found
 
 

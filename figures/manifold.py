@@ -44,10 +44,8 @@ def denoising(score, x, z):
 
 def train(loss, data, rng, budget, progress, label):
     """The score trained on data, in float32, and the loss of each step."""
-    params, losses = sm.fit(lambda params, x, rng: loss(sm.MLP(params), x, rng), c.init(rng, 2, 64, 64, 2), data,
-                            rng=rng, steps=c.scaled(3000, budget), learning_rate=1e-2,
-                            progress=lambda steps: progress(steps, label))
-    return sm.MLP(params), losses
+    return c.trained(loss, sm.MLP, c.init(rng, 2, 64, 64, 2), data, rng, budget, progress, steps=3000,
+                     learning_rate=1e-2, label=label)
 
 
 def measure(stream, budget, progress):
@@ -79,15 +77,6 @@ def floor(m):
     return -np.mean(half_square(m))
 
 
-def draw_losses(ax, losses, least, color, label, name, width=50):
-    """Means of the loss over so many steps, beside the least value it can have."""
-    width = min(width, len(losses))
-    means = losses[:len(losses) // width * width].reshape(-1, width).mean(axis=1)
-    ax.plot(width * (np.arange(len(means)) + 0.5), means, color=color, label=label)
-    if least is not None:
-        ax.axhline(least, color=c.DARK, ls=":", label=name)
-
-
 def draw(m):
     """The field, its normal part, and two panels of training."""
     fig, axes = c.canvas(1, 4, 2.3)
@@ -98,12 +87,14 @@ def draw(m):
     ends = np.array([-2, 2]) * SIGMA
     axes[1].plot(ends, -ends / SIGMA**2, color=c.DARK, label="−(x − Πx)/σ²")
     axes[1].set(title="part across the curve", xlabel="distance from the curve", ylabel="score", box_aspect=1)
-    draw_losses(axes[2], m.ism_losses, floor(m), c.GREEN, "noise .05", "least, with noise")
-    draw_losses(axes[2], m.runs_losses, None, c.RED, "no noise", "")
+    c.draw_training(axes[2], m.ism_losses, c.GREEN, "noise .05")
+    axes[2].axhline(floor(m), color=c.DARK, ls=":", label="least, with noise")
+    c.draw_training(axes[2], m.runs_losses, c.RED, "no noise")
     axes[2].set_yscale("symlog", linthresh=10)
     axes[2].set(title="implicit loss", xlabel="steps", ylim=(-1e5, 1e4), box_aspect=1,
                 yticks=[0, -10, -100, -1000, -10_000, -100_000])
-    draw_losses(axes[3], m.dsm_losses, floor(m) + 1 / SIGMA**2, c.BLUE, "denoising", "least")
+    c.draw_training(axes[3], m.dsm_losses, c.BLUE, "denoising")
+    axes[3].axhline(floor(m) + 1 / SIGMA**2, color=c.DARK, ls=":", label="least")
     axes[3].set(title="denoising loss", xlabel="steps", ylim=(0, 450), box_aspect=1)
     axes[2].minorticks_off()
     for ax, place in zip(axes[1:], ("lower left", "upper right", "lower left")):

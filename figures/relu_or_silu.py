@@ -54,10 +54,9 @@ def positive_score(x):
 
 def bounded(loss, rng, budget, progress, label):
     """The network trained by this loss on positive data, and the loss of each step."""
-    params, losses = sm.fit(lambda params, x, rng: loss(sm.MLP(params), x), c.init(rng, 2, 32, 32, 2),
-                            positive(rng, c.scaled(200_000, budget)), rng=rng, steps=c.scaled(800, budget),
-                            learning_rate=2e-2, progress=lambda steps: progress(steps, label))
-    return sm.MLP(params), losses
+    return c.trained(lambda score, x, rng: loss(score, x), sm.MLP, c.init(rng, 2, 32, 32, 2),
+                     positive(rng, c.scaled(200_000, budget)), rng, budget, progress, steps=800, learning_rate=2e-2,
+                     label=label)
 
 
 def line(loss, x):
@@ -108,9 +107,7 @@ def draw_boundary(axes, m):
     """Training, the two parts of the score, each along its axis, and the score of the cut Gaussian."""
     x = np.linspace(0.02, 6, 300)
     for (name, (score, losses)), color in zip(m.found.items(), (c.RED, c.BLUE)):
-        width = min(50, len(losses))
-        axes[0].plot(np.arange(0, len(losses) - width + 1, width) + width / 2,
-                     losses[:len(losses) // width * width].reshape(-1, width).mean(axis=1), color=color, label=name)
+        c.draw_training(axes[0], losses, color, name)
         axes[1].plot(x, score(np.stack([2 + 0 * x, x], axis=1).astype(np.float32))[:, 1], color=color)
         axes[2].plot(x, score(np.stack([x, 1 + 0 * x], axis=1).astype(np.float32))[:, 0], color=color)
         mean, precision = m.fits[name][0]
