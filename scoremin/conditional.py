@@ -85,7 +85,7 @@ def given(score, y):
 
 
 def _moments(at, x, sigma, H, sigma_data):
-    """HD (N,m) and HCHᵀ (N,m,m) for the score at(x) of noisy points."""
+    """s (N,d), HD (N,m) and HCHᵀ (N,m,m) for the score at(x) of noisy points."""
     units = np.broadcast_to(H[:, None], (len(H), *x.shape))                  # (m,N,d)
     if sigma_data is None:
         s, J = jvp(at, x, units)                                             # (N,d) (m,N,d)
@@ -93,7 +93,7 @@ def _moments(at, x, sigma, H, sigma_data):
     else:
         s, CH = at(x), units / (1 / sigma**2 + 1 / sigma_data**2)            # (N,d) (m,N,d)  (COND.9)
     HCH = np.einsum("mnd,kd->nmk", CH, H)                                    # (N,m,m), symmetric but for learned scores
-    return np.dot(x + sigma**2 * s, H.T), 0.5 * (HCH + np.swapaxes(HCH, 1, 2))  # (N,m) (N,m,m)  (COND.6)
+    return s, np.dot(x + sigma**2 * s, H.T), 0.5 * (HCH + np.swapaxes(HCH, 1, 2))  # (COND.6)
 
 
 def _slopes(HD, HCH, y, noise):
@@ -121,9 +121,10 @@ def posterior_score(score, x, sigma, H, y, noise, sigma_data=None):
         raise ValueError(f"y has shape {y.shape}; want ({len(H)},) or (N, {len(H)}), one number per row of H")
     at = score.at(sigma) if hasattr(score, "at") else lambda x: score(x, sigma)
     moments = lambda x: _moments(at, x, sigma, H, sigma_data)
-    by_mean, by_covariance = _slopes(*moments(x), y, noise)                  # (N,m) (N,m,m)
+    s, HD, HCH = moments(x)                                                  # (N,d) (N,m) (N,m,m)
+    by_mean, by_covariance = _slopes(HD, HCH, y, noise)                      # (N,m) (N,m,m)
 
     def likelihood(x):
-        HD, HCH = moments(x)
+        _, HD, HCH = moments(x)
         return inner(by_mean, HD) + np.einsum("nij,nij->n", by_covariance, HCH)
-    return at(x) + gradient(likelihood, x)                                   # (N,d)  (COND.3) (COND.8)
+    return s + gradient(likelihood, x)                                       # (N,d)  (COND.3) (COND.8)
