@@ -92,6 +92,7 @@ TRACING = threading.RLock()
 
 
 @primitive
+@np.errstate(over="ignore")
 def cast(a, dtype):
     """a in another precision; autograd's own astype has no forward mode."""
     return a.astype(dtype)

@@ -10,11 +10,11 @@ autograd traces passes the same gates and keeps its trace.
 """
 
 import math
-import numbers
 import re
 from contextlib import contextmanager
 from functools import partial, wraps
 from inspect import Parameter, signature
+from numbers import Real
 
 import numpy as np
 from autograd.extend import Box
@@ -22,9 +22,8 @@ from autograd.tracer import getval
 
 from .backprop import cast, traced
 
-LIMITS = {np.dtype(kind): (np.finfo(kind).tiny.item()**0.5, np.finfo(kind).max.item()**0.5) for kind in "fd"}
-ROUNDING = {dtype: np.finfo(dtype).eps.item() for dtype in LIMITS}
 DOUBLE = np.dtype(np.float64)
+LIMITS = {np.dtype(kind): (np.finfo(kind).tiny.item()**0.5, np.finfo(kind).max.item()**0.5) for kind in "fd"}
 
 
 def demand(holds, name, x, wanted, error=ValueError):
@@ -49,15 +48,15 @@ def finite(a):
     return math.isfinite(np.vdot(a, a)) or bool(np.isfinite(a).all())
 
 
-def real(name, a):
-    """a as an array of real numbers, of any kind and size."""
+def real(name, a, kinds="biuf", dtype=None):
+    """a as an array of real numbers, of any kind and size, or of objects."""
     try:
-        array = np.ma.asarray(a)
-        if array.dtype == object and all(isinstance(e, numbers.Real) for e in array.flat):
+        array = np.ma.asarray(a, dtype)
+        if kinds == "biuf" and array.dtype == object and all(isinstance(e, Real) for e in array.flat):
             array = array.astype(float)
     except Exception as error:  # ragged lists, tensors that ask for a gradient, integers beyond floats
         raise TypeError(f"{name} is one {type(a).__name__}; want an array of real numbers ({error})") from None
-    demand(array.dtype.kind in "biuf", name, a, "an array of real numbers", TypeError)
+    demand(array.dtype.kind in kinds, name, a, "an array of real numbers", TypeError)
     return np.asarray(demand(not np.ma.is_masked(array), name, array, "numbers everywhere, none masked"))
 
 
@@ -71,25 +70,22 @@ class Size(str):
 
 
 def in_precision(a, dtype):
-    """a in this dtype, where it may become infinite without a warning."""
-    if getval(a).dtype == dtype:
-        return a
-    with np.errstate(over="ignore"):
-        return cast(a, dtype)
+    """a in this dtype, where it may become infinite."""
+    return a if a.dtype == dtype else cast(a, dtype)
 
 
 def floats(name, a, dtype=None, *shapes, error=ValueError):
     """a as a finite array of float32 or float64, of dtype where it is given, and of one of the shapes, if any."""
     value = getval(a)
-    if type(value) is not np.ndarray or value.dtype not in LIMITS or (dtype or value.dtype) != value.dtype:
-        if isinstance(a, Box):
-            right = getattr(value, "dtype", None) in LIMITS
-            demand(right, name, value, "float32 or float64, else derivatives would be wrong", TypeError)
+    if type(value) is not np.ndarray or value.dtype not in LIMITS:
+        right = not isinstance(a, Box) or getattr(value, "dtype", None) in LIMITS
+        demand(right, name, value, "float32 or float64, else derivatives would be wrong", TypeError)
         a = a if isinstance(a, Box) else real(name, a)
-        a = in_precision(a, dtype or (a.dtype if a.dtype in LIMITS else DOUBLE))
-        value = getval(a)
+    a = in_precision(a, dtype or (a.dtype if a.dtype in LIMITS else DOUBLE))
+    value = getval(a)
     if shapes and value.shape not in shapes:
-        raise ValueError(f"{name} has shape {value.shape}; want {' or '.join(map(str, shapes))}".replace("'", ""))
+        wanted = " or ".join(str(shape) if shape else "one number" for shape in shapes).replace("'", "")
+        raise ValueError(f"{name} has shape {value.shape}; want {wanted}")
     if not finite(value):
         raise error(f"{name} {'holds NaN or infinity' if value.ndim else f'is {value}'}; want finite numbers")
     return a
@@ -144,10 +140,9 @@ def beside_x(gate, name, sigma, x=None):
     """sigma by its gate; refused where rounding would take it away, and x + sigma·z be x."""
     sigma, a = gate(name, sigma, x), getval(x)
     if hasattr(x, "dtype"):
-        least, size = sigma if type(sigma) is float else sigma.min(), math.sqrt(np.vdot(a, a) / a.size)
-        if least < 4 * ROUNDING[a.dtype] * size:
-            raise ValueError(f"{name} is {least:.3g}, lost beside x, of size {size:.3g}, in the rounding of {a.dtype}; "
-                             "want more, or standardised data")
+        least, size = np.min(sigma), math.sqrt(np.vdot(a, a) / a.size)
+        held = least >= 4 * np.finfo(a.dtype).eps * size
+        demand(held, name, least, f"more: it is lost beside x, of size {size:.3g}, in the rounding of {a.dtype}")
     return sigma
 
 
@@ -163,16 +158,12 @@ def descending(name, sigmas, x=None, least=1, upwards=False):
 
 def table(name, data, x=None):
     """data, an array or a DataFrame of ten rows or more, as floats (n,d); what is no number is named by its place."""
-    a = data.to_numpy() if hasattr(data, "to_numpy") else untraced(name, data)
-    try:
-        a = floats(name, a, DOUBLE, (Size("n"), Size("d"))).copy()
-    except (TypeError, ValueError):
-        listed = a.tolist() if hasattr(a, "tolist") else a  # a masked entry becomes None
-        for i, row in enumerate(listed if isinstance(listed, list) else []):
-            for column, entry in zip(getattr(data, "columns", range(9**9)), row if isinstance(row, list) else []):
-                right = isinstance(entry, numbers.Real) and abs(entry) < math.inf
-                demand(right, f"{name} in column {column!r}, row {i}", entry, "a finite number")
-        raise
+    a, columns = real(name, untraced(name, data), "O", object), getattr(data, "columns", range(9**9))
+    demand(a.ndim == 2, name, a, "rows and columns (n, d)")
+    for (i, j), entry in np.ndenumerate(a):
+        right = isinstance(entry, Real) and abs(entry) < math.inf
+        demand(right, f"{name} in column {columns[j]!r}, row {i}", entry, "a finite number")
+    a = floats(name, a, DOUBLE)
     return demand(len(a) >= 10 and (a != a[0]).any(), name, a, "(n, d), 10 rows or more, rows that differ")
 
 
@@ -203,41 +194,36 @@ class Watched:
     """A function of x that came as an argument. It cannot write to what it is given, and its values are checked."""
 
     def __init__(self, name, f, x=None, shape=lambda x: x.shape):
-        right = callable(f) or hasattr(f, "jvp") or hasattr(f, "divergence")
-        demand(right and not isinstance(f, type), name, f, "a function; of a class, one of its objects", TypeError)
-        self.name, self.f, self.shape, self.first = name, f, shape, None
+        demand(callable(f) and not isinstance(f, type), name, f, "a function; of a class, one of its objects", TypeError)
+        self.name, self.f, self.first = name, f, None
+        self.shapes = {"__call__": lambda x, *sigma: [shape(x)], "gradient": lambda x: [x.shape],
+                       "jvp": lambda x, v: [x.shape, v.shape], "divergence": lambda x: [x.shape, x.shape[:1]]}
 
     def __call__(self, x, *sigma):
-        s, = self.ask("__call__", [self.shape(x)], x, *sigma)
+        s = self.ask("__call__", x, *sigma)
         self.first = x if self.first is None else self.first
-        return self.flat(s, x, *sigma) if isinstance(x, Box) and not isinstance(s, Box) else s
-
-    def flat(self, s, x, *sigma):
-        """s, of which autograd sees no dependence on x, as a traced value, if it has none: constant or in steps."""
-        beside, = self.ask("__call__", [s.shape], getval(x) + 1e-4 * (1 + np.abs(getval(x))), *sigma)
+        if not isinstance(x, Box) or isinstance(s, Box):
+            return s
+        beside = self.ask("__call__", getval(x) + 1e-4 * (1 + np.abs(getval(x))), *sigma)  # constant, or in steps
         if np.mean(np.any(beside != s, axis=-1)) > 0.5:
             raise TypeError(f"{self.name}(x) depends on x in a way autograd cannot see; write it with autograd.numpy")
         return s + (0 * x if s.ndim == x.ndim else 0 * x[:, 0])
 
     def __getattr__(self, method):
-        """f's own jvp, divergence and gradient, checked, and its at; AttributeError where it has none."""
+        """f's own jvp, divergence and gradient, checked, or its at; AttributeError where it has none."""
         own = getattr(self.f, method)
-        if method == "gradient":
-            return lambda x: self.ask(method, [x.shape], x)[0]
-        if method in ("jvp", "divergence"):
-            return lambda x, *v: self.ask(method, [x.shape, v[0].shape if v else x.shape[:1]], x, *v)
-        return own
+        return partial(self.ask, method) if method in self.shapes else own
 
-    def ask(self, method, shapes, x, *more):
-        """The values of f.method(x, *more), of these shapes. A network of this package is called behind its gates,
-        which x has passed, with sigma as a column (N,1); a user's function gets (N,)."""
-        call, name = getattr(self.f, method), self.name + f".{method}" * (method != "__call__") + "(x)"
+    def ask(self, method, x, *more):
+        """The value of f.method(x, *more), or both. A network of this package is called behind its gates, which x has
+        passed, with sigma as a column (N,1); a user's function gets (N,)."""
+        call, shapes = getattr(self.f, method), self.shapes[method](x, *more)
+        name = self.name + f".{method}" * (method != "__call__") + "(x)"
         try:
             if hasattr(call, "bare") and call.__self__.d == x.shape[1] and all(map(np.ndim, more)):
                 values = call.bare(call.__self__, x, *more)
             else:
-                column = method == "__call__" and more and np.ndim(more[0])
-                values = call(*map(frozen, (x, more[0][:, 0]) if column else (x, *more)))
+                values = call(*map(frozen, (x, *(a[:, 0] if np.shape(a)[1:] == (1,) else a for a in more))))
             pair = isinstance(getval(values), (tuple, list)) and len(values) == 2
             values = [values] if len(shapes) == 1 else demand(pair, name, values, "a pair", TypeError)
             values = [floats(name, s, x.dtype, shape, error=FloatingPointError) for s, shape in zip(values, shapes)]
@@ -247,15 +233,15 @@ class Watched:
             if remedy := self.remedy(error, x, more):
                 raise TypeError(f"{self.name} {remedy} ({error})") from error
             raise
-        return [s if isinstance(s, Box) else s.copy() for s in values]  # it may be a buffer, used again
+        values = [s if isinstance(s, Box) else s.copy() for s in values]  # it may be a buffer, used again
+        return values if len(shapes) > 1 else values[0]
 
     def cause(self, x):
         """What is at fault where a value is not finite at x, once there were others that are."""
         if self.first is None:
             return ""
-        first, last = np.abs(getval(self.first)).max(), np.abs(getval(x)).max()
-        cause = "use a smaller step" if last > 1e3 * (1 + first) else "the score is at fault, not the step"
-        return f"; |x| went from {first:.3g} to {last:.3g}: {cause}"
+        far = np.abs(getval(x)).max() > 1e3 * (1 + np.abs(getval(self.first)).max())
+        return f"; {went(self.first, x)}: {'use a smaller step' if far else 'the score is at fault, not the step'}"
 
     def remedy(self, error, x, more):
         """What the user may do about an error of his function."""
@@ -300,9 +286,7 @@ def loss(name, f, x=None):
 def number(wanted, holds, become=float):
     """The gate of one number for which holds(value, least, most); between these its square is a number in x's dtype."""
     def check(name, value, x=None):
-        value = value.item() if isinstance(value, (np.generic, np.ndarray)) and not np.ndim(value) else value
-        right = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        demand(right, name, value, wanted, ValueError if isinstance(value, (list, np.ndarray)) else TypeError)
+        value = floats(name, untraced(name, value), DOUBLE, ()).item()
         return become(demand(holds(value, *LIMITS[getattr(x, "dtype", DOUBLE)]), name, value, wanted))
     return check
 
@@ -313,10 +297,8 @@ def whole(least):
 
 
 def wholes(name, values, x=None):
-    """values, a list, tuple or array of whole numbers >= 1, as a tuple."""
-    right = isinstance(values, (list, tuple)) or getattr(values, "ndim", 0) == 1
-    demand(right and len(values), name, values, "whole numbers, one or more", TypeError)
-    return tuple(whole(1)(f"{name}[{i}]", n) for i, n in enumerate(values))
+    """values, whole numbers >= 1, as a tuple."""
+    return tuple(whole(1)(name, n) for n in floats(name, values, DOUBLE, (Size("n"),)))
 
 
 # The gate of each name, and what puts arguments through them.
@@ -355,9 +337,8 @@ def checked(f=None, **own):
     that is not finite; arrays come back in the dtype of x."""
     if f is None:
         return partial(checked, **own)
-    bind, places, gates = signature(f).bind, signature(f).parameters, {**KINDS, **own}
+    places, gates = signature(f).parameters, {**KINDS, **own}
     names, defaults = list(places), {name: a.default for name, a in places.items() if a.default is not Parameter.empty}
-    positional = sum(a.kind is not a.KEYWORD_ONLY for a in places.values())
     first = next((name for name in ("means", "x", "x_noisy", "data", "a") if name in names), None)
     order = sorted((name for name in names if name in gates), key=lambda name: name != first)
 
@@ -366,8 +347,8 @@ def checked(f=None, **own):
         if given and type(given[0]) is Watched:  # it comes from a function that has checked
             return f(*given, **named)
         args = {**defaults, **dict(zip(names, given)), **named}
-        if named or len(given) > positional or len(args) < len(names):
-            bind(*given, **named)  # says what is wrong
+        if named or not len(given) <= len(names) <= len(args):
+            signature(f).bind(*given, **named)  # says what is wrong
         x = args.get("self")
         for name in order:
             args[name] = gates[name](name, args[name], x)
@@ -406,10 +387,14 @@ def at(place, remedy=""):
         raise FloatingPointError(f"at {place}: {error}{remedy}") from None
 
 
+def went(x, after):
+    """How far chains have come."""
+    return f"|x| went from {np.abs(getval(x)).max():.3g} to {np.abs(getval(after)).max():.3g}"
+
+
 def moved(after, x, remedy):
     """after, where chains went from x, if its squares are numbers still."""
     untraced("score(x)", after)
     if not math.isfinite(np.vdot(after, after)):
-        first, last = np.abs(x).max(), np.abs(after).max()
-        raise FloatingPointError(f"the chain diverged, |x| went from {first:.3g} to {last:.3g}; {remedy}")
+        raise FloatingPointError(f"the chain diverged, {went(x, after)}; {remedy}")
     return after

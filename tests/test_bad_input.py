@@ -115,7 +115,7 @@ NO_ARRAYS = [None, "abc", {}, object(), len, [[1.0], [2.0, 3.0]], np.full((4, 2)
              np.full((4, 2), 1j), np.ma.array(X, mask=X > 0), Tensor(), [[10**400] * 2] * 4, np.zeros((4, 2), "M8[D]")]
 NO_ROWS = [*NO_ARRAYS, np.where(X == X[1, 1], np.nan, X), np.where(X == X[3, 0], np.inf, X), X[0], X[None, :, :, None],
            1.0, np.empty((0, 2)), np.empty((4, 0))]
-NO_NUMBERS = [None, "1", True, 1j, [1.0], np.ones(2), np.nan, -np.inf, np.inf, -1.0, {}, len]
+NO_NUMBERS = [None, "1", 1j, [1.0], np.ones(2), np.nan, -np.inf, np.inf, -1.0, {}, len]
 NO_POSITIVES = [*NO_NUMBERS, 0.0, 1e-200, 1e200]
 NO_WHOLES = [*NO_NUMBERS, 1.5, 2**53, -1]
 ASCENDING, NARROW = SIGMAS[::-1], lambda x, *s: x[:, :1]

@@ -165,7 +165,7 @@ def test_a_loss_that_is_not_finite_is_an_error(bad):
 
 def test_a_loss_must_be_one_number():
     """A loss a row, its mean forgotten, is refused with its shape."""
-    with pytest.raises(ValueError, match=r"the loss has shape \(1,\); want \(\)"):
+    with pytest.raises(ValueError, match=r"the loss has shape \(1,\); want one number"):
         run(lambda W: np.sum(W**2, axis=1), [[2.0]], 2)
 
 
