@@ -140,9 +140,9 @@ def beside_x(gate, name, sigma, x=None):
     """sigma by its gate; refused where rounding would take it away, and x + sigma·z be x."""
     sigma, a = gate(name, sigma, x), getval(x)
     if hasattr(x, "dtype"):
-        least, size = np.min(sigma), math.sqrt(np.vdot(a, a) / a.size)
-        held = least >= 4 * np.finfo(a.dtype).eps * size
-        demand(held, name, least, f"more: it is lost beside x, of size {size:.3g}, in the rounding of {a.dtype}")
+        least, size = sigma if type(sigma) is float else sigma.min(), math.sqrt(np.vdot(a, a) / a.size)
+        if least < 4 * np.finfo(a.dtype).eps * size:
+            raise ValueError(f"{name} is {least:.3g}, lost beside x, of size {size:.3g}, in the rounding of {a.dtype}")
     return sigma
 
 
@@ -175,13 +175,9 @@ def parameters(params):
     for l, layer in enumerate(map(getval, layers)):
         name, pair = f"params[{l}]", isinstance(layer, (list, tuple)) and len(layer) == 2
         W, b = map(getval, demand(pair, name, layer, "(W (in, out), b (out,))", TypeError))
-        for a in (W, b):  # no matrix, no mask, no integers, which a derivative would truncate
-            right = type(a) in (np.ndarray, np.memmap) and a.dtype in LIMITS
-            demand(right, name, a, "arrays of float32 or float64", TypeError)
-            if not isinstance(params, Box):  # in training the loss would show it
-                floats(name, a)
-        if W.shape != (width, Size("out")) or b.shape != W.shape[1:]:
-            raise ValueError(f"{name} has shapes {W.shape} and {b.shape}; want ({width}, out) and (out,)")
+        for a, shape in (W, (width, Size("out"))), (b, np.shape(W)[1:]):
+            right = type(a) in (np.ndarray, np.memmap) and a.dtype in LIMITS  # derivatives would truncate integers
+            floats(name, demand(right, name, a, "arrays of float32 or float64", TypeError), None, shape)
         width = b.size
     copied = params if traced(params) else [(W.copy(), b.copy()) for W, b in params]
     return copied, getval(getval(layers[0])[0]).shape[0], width
@@ -194,7 +190,8 @@ class Watched:
     """A function of x that came as an argument. It cannot write to what it is given, and its values are checked."""
 
     def __init__(self, name, f, x=None, shape=lambda x: x.shape):
-        demand(callable(f) and not isinstance(f, type), name, f, "a function; of a class, one of its objects", TypeError)
+        right = (callable(f) or hasattr(f, "jvp") or hasattr(f, "divergence")) and not isinstance(f, type)
+        demand(right, name, f, "a function; of a class, one of its objects", TypeError)
         self.name, self.f, self.first = name, f, None
         self.shapes = {"__call__": lambda x, *sigma: [shape(x)], "gradient": lambda x: [x.shape],
                        "jvp": lambda x, v: [x.shape, v.shape], "divergence": lambda x: [x.shape, x.shape[:1]]}
@@ -263,21 +260,14 @@ def frozen(a):
     return a
 
 
-def callback(name, f, x=None):
-    """f(i, x), given a copy of x, and heard with its own warnings; None does nothing."""
-    heard = np.errstate(**np.geterr())(demand(callable(f), name, f, "a function", TypeError)) if f else None
-    return lambda i, x: heard and heard(i, x.copy())
-
-
 def loss(name, f, x=None):
     """f(params, x, rng), one finite float that autograd traces."""
-    demand(callable(f), name, f, "a function", TypeError)
+    seen = "a number that depends on params in a way autograd sees: written with autograd.numpy"
 
     def value(*args):
         value = floats("the loss", f(*args), None, (), error=FloatingPointError)
-        return demand(isinstance(value, Box), "loss(params, x, rng)", value, "a number that depends on params in a way "
-                      "autograd sees: written with autograd.numpy", TypeError)
-    return value
+        return demand(isinstance(value, Box), "loss(params, x, rng)", value, seen, TypeError)
+    return demand(callable(f), name, f, "a function", TypeError) and value
 
 
 # Numbers.
@@ -286,8 +276,8 @@ def loss(name, f, x=None):
 def number(wanted, holds, become=float):
     """The gate of one number for which holds(value, least, most); between these its square is a number in x's dtype."""
     def check(name, value, x=None):
-        value = floats(name, untraced(name, value), DOUBLE, ()).item()
-        return become(demand(holds(value, *LIMITS[getattr(x, "dtype", DOUBLE)]), name, value, wanted))
+        a = value if type(value) is float else floats(name, untraced(name, value), DOUBLE, ()).item()
+        return become(demand(holds(a, *LIMITS[getattr(x, "dtype", DOUBLE)]), name, value, wanted))
     return check
 
 
@@ -309,6 +299,11 @@ def word(*words):
     return gate(f"one of {words}", lambda value: isinstance(value, str) and value in words, error=ValueError)
 
 
+def optional(become):
+    """The gate of a function, or None for none, passed on as what it shall become."""
+    return gate("a function", lambda f: f is None or callable(f), become)
+
+
 positive = number("one finite number > 0, also squared", lambda a, least, most: least < a < most)
 nonnegative = number("one finite number >= 0", lambda a, least, most: 0 <= a < most)
 several, function, noise_levels = whole(2), gate("a function", callable), partial(beside_x, levels)
@@ -317,11 +312,11 @@ grid, upwards = partial(descending, least=2), partial(descending, least=2, upwar
 KINDS = {name: kind for names, kind in {
     "x x_noisy data H": points, "z target": rows, "v": stacked, "y": observed, "score model": Watched,
     "energy prior": partial(Watched, shape=lambda x: x.shape[:1]),
-    "features g": partial(Watched, shape=lambda x: (len(x), Size("m"))), "loss": loss, "callback": callback,
+    "features g": partial(Watched, shape=lambda x: (len(x), Size("m"))), "loss": loss,
+    "progress": optional(lambda f: f or iter), "callback": optional(lambda f: lambda i, x: f and f(i, x.copy())),
     "sigma radius": partial(beside_x, positive), "h step learning_rate sigma_data sigma_max sigma_min": positive,
     "noise temperature ridge": nonnegative, "sigmas": descending, "n_steps": whole(0),
     "n k steps batch_size n_permutations": whole(1), "sizes shape": wholes,
-    "progress": gate("a function, such as tqdm", lambda f: f is None or callable(f), lambda f: f or iter),
     "rng": gate("a numpy.random.Generator, as default_rng(0) is", lambda rng: isinstance(rng, np.random.Generator)),
     "kind": word("rademacher", "gaussian", "sphere"),
     "predicts": word("noise", "denoiser", "score", "velocity"), "path": word("ve", "vp", "linear"),
@@ -365,10 +360,9 @@ def result(f, value, x):
         return tuple(result(f, a, x) for a in value)
     if not isinstance(value, (np.ndarray, np.floating, Box)):
         return value
-    value = in_precision(value, getattr(x, "dtype", getval(value).dtype))
-    if not isinstance(value, Box) and not finite(value):
-        raise FloatingPointError(f"{f.__qualname__.split('.<')[0]} is not finite: the inputs are too large, or too far "
-                                 f"apart, for {value.dtype}")
+    value = in_precision(value, getattr(x, "dtype", value.dtype))
+    if not finite(getval(value)):
+        raise FloatingPointError(f"{f.__qualname__.split('.<')[0]} is not finite: inputs too large, or too far apart")
     return value
 
 
