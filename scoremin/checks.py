@@ -161,8 +161,8 @@ def table(name, data, x=None):
     a, columns = real(name, untraced(name, data), "O", object), getattr(data, "columns", range(9**9))
     demand(a.ndim == 2, name, a, "rows and columns (n, d)")
     for (i, j), entry in np.ndenumerate(a):
-        right = isinstance(entry, Real) and abs(entry) < math.inf
-        demand(right, f"{name} in column {columns[j]!r}, row {i}", entry, "a finite number")
+        if not isinstance(entry, Real) or not abs(entry) < math.inf:
+            raise ValueError(f"{name} in column {columns[j]!r}, row {i} is {entry!r:.60}; want a finite number")
     a = floats(name, a, DOUBLE)
     return demand(len(a) >= 10 and (a != a[0]).any(), name, a, "(n, d), 10 rows or more, rows that differ")
 
