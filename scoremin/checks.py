@@ -177,7 +177,9 @@ def parameters(params):
         W, b = map(getval, demand(pair, name, layer, "(W (in, out), b (out,))", TypeError))
         for a, shape in (W, (width, Size("out"))), (b, np.shape(W)[1:]):
             right = type(a) in (np.ndarray, np.memmap) and a.dtype in LIMITS  # derivatives would truncate integers
-            floats(name, demand(right, name, a, "arrays of float32 or float64", TypeError), None, shape)
+            demand(right, name, a, "arrays of float32 or float64", TypeError)
+            if a.shape != shape or not isinstance(params, Box):  # NaN in training the loss would show
+                floats(name, a, None, shape)
         width = b.size
     copied = params if traced(params) else [(W.copy(), b.copy()) for W, b in params]
     return copied, getval(getval(layers[0])[0]).shape[0], width
@@ -360,7 +362,7 @@ def result(f, value, x):
         return tuple(result(f, a, x) for a in value)
     if not isinstance(value, (np.ndarray, np.floating, Box)):
         return value
-    value = in_precision(value, getattr(x, "dtype", value.dtype))
+    value = value if x is None else in_precision(value, x.dtype)
     if not finite(getval(value)):
         raise FloatingPointError(f"{f.__qualname__.split('.<')[0]} is not finite: inputs too large, or too far apart")
     return value
