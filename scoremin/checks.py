@@ -222,7 +222,8 @@ class Watched:
             if hasattr(call, "bare") and call.__self__.d == x.shape[1] and all(map(np.ndim, more)):
                 values = call.bare(call.__self__, x, *more)
             else:
-                values = call(*map(frozen, (x, *(a[:, 0] if np.shape(a)[1:] == (1,) else a for a in more))))
+                column = method == "__call__" and more and np.ndim(more[0])
+                values = call(*map(frozen, (x, more[0][:, 0]) if column else (x, *more)))
             pair = isinstance(getval(values), (tuple, list)) and len(values) == 2
             values = [values] if len(shapes) == 1 else demand(pair, name, values, "a pair", TypeError)
             values = [floats(name, s, x.dtype, shape, error=FloatingPointError) for s, shape in zip(values, shapes)]

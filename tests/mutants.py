@@ -296,7 +296,7 @@ MUTANTS = [
         ("(b, np.shape(W)[1:])", "(b, np.shape(b))", "a bias that broadcasts"),
         ('(width, Size("out"))', '(Size("in"), Size("out"))', "layers that do not fit"),
         ('name, pair = f"params[{l}]"', 'name, pair = f"params[{l + 1}]"', "the wrong layer named"),
-        ("call(*map(frozen, (x,", "call(*map(lambda a: a, (x,",
+        ("call(*map(frozen, (x, more", "call(*map(lambda a: a, (x, more",
          "a score of x and levels that writes into them"),
         ("isinstance(s, Box) else s.copy()", "isinstance(s, Box) else s", "a score's one buffer, used again"),
         ('hasattr(call, "bare") and call.__self__.d == x.shape[1]', 'hasattr(call, "bare")',

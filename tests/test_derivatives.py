@@ -124,6 +124,8 @@ def test_derivatives_that_a_score_offers_are_used():
     assert np.all(s == np.dot(X, W)) and np.all(tr == 5)
     assert np.all(divergence(SimpleNamespace(jvp=KnowsItsDerivatives().jvp), X)[1] == 5)
     assert np.all(divergence(SimpleNamespace(divergence=lambda x: (x, 7 * x[:, 0])), X)[1] == 7 * X[:, 0])
+    x, v = X[:, :1], X[:, 1:2]                                               # d = 1, columns all the same
+    assert np.all(jvp(SimpleNamespace(jvp=lambda x, v: (3 * x, 3 * v)), x, v)[1] == 3 * v)
 
 
 @pytest.mark.parametrize("name", ["MLP, 2 hidden layers", "plain network", "noise-conditional, one level", "energy"])
