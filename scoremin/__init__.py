@@ -60,9 +60,7 @@ from .explicit import explicit_loss, kde_log_density, kde_score
 from .implicit import generalised_loss, implicit_loss
 from .langevin import annealed_langevin, langevin
 from .linear import linear_score
-from .metrics import (
-    energy_distance, fisher_divergence, mode_weights, precision_recall, relative_error, two_sample_test,
-)
+from .metrics import energy_distance, fisher_divergence, mode_weights, precision_recall, relative_error, two_sample_test
 from .ncsn import geometric_sigmas, ncsn_loss, ncsn_vr_loss, stratified_sigmas
 from .network import MLP, NoiseConditionalMLP, init_mlp
 from .recipe import sampler

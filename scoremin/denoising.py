@@ -106,16 +106,6 @@ def tweedie(score, x_noisy, sigma):
     return x_noisy + sigma**2 * score(x_noisy)                               # (N,d)  (DSM.8)
 
 
-def path_at(path, sigma):
-    """t, a, b, ȧ, ḃ of a path at σ, like sigma."""
-    if path == "ve":
-        return sigma, 1.0, sigma, 0.0, 1.0                                   # (DSM.20) (DSM.21)
-    if path == "vp":
-        a = (1 + sigma**2)**-0.5                                             # √ᾱ
-        return a**2, a, sigma * a, -sigma * a, a                             # (DSM.20) (DSM.21)
-    return sigma / (1 + sigma), 1 / (1 + sigma), sigma / (1 + sigma), -1.0, 1.0  # (DSM.20) (DSM.21)
-
-
 @checked
 def as_score(model, predicts, path="ve"):
     """The score function s(x, sigma) of a model(x_t, t) that was trained for another prediction, on another path.
@@ -124,7 +114,9 @@ def as_score(model, predicts, path="ve"):
     whose data are at t = 1 is lambda x, t: -model(x, 1 - t). t comes as an array (N,)."""
     @checked(sigma=levels)
     def score(x, sigma):                                                     # (N,d) (N,1)
-        t, a, b, da, db = path_at(path, sigma)
+        a = {"ve": 1.0, "vp": (1 + sigma**2)**-0.5, "linear": 1 / (1 + sigma)}[path]
+        b = sigma * a                                                        # (N,1)  (DSM.20)
+        t, da, db = {"ve": (sigma, 0.0, 1.0), "vp": (a * a, -b, a), "linear": (b, -1.0, 1.0)}[path]  # (DSM.21)
         alpha, beta = {"noise": (1, 0), "denoiser": (0, 1), "score": (-1 / b, 0), "velocity": (db, da)}[predicts]
         y = model(a * x, t)                                                  # (N,d)
         return (beta * x - y) * a / (alpha * a - beta * b) / sigma           # (N,d)  (DSM.22)

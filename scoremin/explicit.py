@@ -50,7 +50,7 @@ Wenliang & Kanagawa 2020 (ESM.7).
 
 import autograd.numpy as np
 
-from .checks import checked
+from .checks import checked, demand
 from .data import log_sum_exp, row_max
 from .derivatives import half_square, mean
 
@@ -66,17 +66,14 @@ def explicit_loss(score, x, target):
 
 def _kernels(x, data, h, leave_one_out):
     """For blocks of rows of x: the differences x_i − x, one (B,n) a coordinate, and −‖x − x_i‖²/2h² (B,n)."""
-    if leave_one_out and (len(data) < 2 or not np.array_equal(x, data)):
-        raise ValueError(f"leave_one_out wants x to be data itself, at least 2 rows; shapes {x.shape}, {data.shape}")
-    n, d = data.shape
-    rows = max(1, BLOCK // (n * d))
+    alike = len(data) > 1 and np.array_equal(x, data)
+    demand(alike or not leave_one_out, "leave_one_out", True, f"x, {x.shape}, to be data itself, at least 2 rows")
+    rows = max(1, BLOCK // data.size)
     for start in range(0, len(x), rows):
-        block = x[start:start + rows]                                        # (B,d)
-        shifts = [data[:, j] - block[:, j:j + 1] for j in range(d)]          # d of (B,n)
+        shifts = [x_i - x_j[:, None] for x_i, x_j in zip(data.T, x[start:start + rows].T)]  # d of (B,n)
         a = sum(shift**2 for shift in shifts) / (-2 * h**2)                  # (B,n)
         if leave_one_out:
-            own = np.arange(n) == start + np.arange(len(block))[:, None]
-            a = np.where(own, -np.inf, a)
+            a = np.where(np.eye(*a.shape, k=start, dtype=bool), -np.inf, a)
         yield shifts, a
 
 

@@ -85,9 +85,8 @@ def implicit_loss(score, x):
 def generalised_loss(score, x, g):
     """E[½‖√g ∘ s‖² + ∇·(g ∘ s)], a scalar, for data with a boundary, where g(x) >= 0, (N,d) or (N,1), vanishes.
     g is written with autograd.numpy; g = 1 is implicit_loss. Source: Hyvärinen 2007."""
-    weight = g(x)                                                            # (N,d) or (N,1)
-    if weight.shape[1] == 1:
-        (s, tr), slope = divergence(score, x), gradient(lambda x: g(x)[:, 0], x)  # (N,d) (N,) (N,d)
-        return mean(weight[:, 0] * (tr + half_square(s)) + inner(slope, s))  # ()  (ISM.20)
-    gs, tr = divergence(lambda x: g(x) * score(x), x)                        # (N,d) (N,)
-    return mean(0.5 * inner(gs, score(x)) + tr)                              # ()  (ISM.17)
+    if g(x).shape[1] > 1:
+        gs, tr = divergence(lambda x: g(x) * score(x), x)                    # (N,d) (N,)
+        return mean(0.5 * inner(gs, score(x)) + tr)                          # ()  (ISM.17)
+    (s, tr), slope = divergence(score, x), gradient(lambda x: g(x)[:, 0], x)  # (N,d) (N,) (N,d)
+    return mean(g(x)[:, 0] * (tr + half_square(s)) + inner(slope, s))        # ()  (ISM.20)

@@ -55,7 +55,7 @@ Sources: Song & Ermon 2019, eq. 5, 6; Song & Ermon 2020 (choice of levels).
 
 import autograd.numpy as np
 
-from .checks import checked, noise_levels, several
+from .checks import checked, demand, noise_levels, several
 from .derivatives import half_square, mean
 
 
@@ -76,8 +76,7 @@ def ncsn_vr_loss(score, x, z, sigma):
 @checked(n=several)
 def geometric_sigmas(sigma_max, sigma_min, n):
     """n noise levels (n,) from sigma_max down to sigma_min in equal ratios."""
-    if not sigma_max > sigma_min * (1 + 4e-16 * n):
-        raise ValueError(f"sigma_max is {sigma_max}, sigma_min {sigma_min}; want room for {n} levels")
+    demand(sigma_max > sigma_min * (1 + 4e-16 * n), "sigma_max", sigma_max, f"well above sigma_min, {sigma_min}")
     return np.geomspace(sigma_max, sigma_min, n)                             # (n,)  (NCSN.1)
 
 

@@ -79,7 +79,6 @@ corrected. Sources: Song et al. 2021; Anderson 1982; Ho et al. 2020; Karras et a
 2M); Chen et al. 2018 (change of variables); Lipman et al. 2023.
 """
 
-from itertools import pairwise
 from math import log
 
 import numpy as np
@@ -92,9 +91,9 @@ FINER = "use finer sigmas or smaller x"
 
 def _follow(advance, x, sigmas):
     """x (N,d) after advance(x, sigma, its successor) from each level to the next."""
-    for i, (sigma, after) in enumerate(pairwise(sigmas)):
-        with at(f"step {i}, from sigma = {sigma:.3g} to {after:.3g}"):
-            x = moved(advance(x, sigma, after), x, FINER)
+    for i, after in enumerate(sigmas[1:]):
+        with at(f"step {i}, from sigma = {sigmas[i]:.3g} to {after:.3g}"):
+            x = moved(advance(x, sigmas[i], after), x, FINER)
     return x
 
 

@@ -62,9 +62,7 @@ def probes(rng, kind, shape, dtype=np.float64):
     if kind == "rademacher":
         return 2 * rng.integers(0, 2, size=shape).astype(dtype) - 1
     v = rng.standard_normal(shape, dtype)
-    if kind == "sphere":
-        v *= (shape[-1] / np.sum(v**2, axis=-1, keepdims=True))**0.5
-    return v
+    return v if kind == "gaussian" else v * (shape[-1] / np.sum(v**2, axis=-1, keepdims=True))**0.5
 
 
 @checked
