@@ -28,19 +28,15 @@ equals, then as h → 0 they alone are left (ESM.10); add noise as wide as the s
     (ESM.9)  log p_h^{(j)}(x_j) = log ∑_{i≠j} exp(−‖x_j−x_i‖²/2h²) − log(n − 1) − (d/2) log 2πh²
     (ESM.10) log p_h^{(j)}(x_j) → log (m − 1)/(n − 1) − d log h − (d/2) log 2π → ∞
 
-A fit at the data points x_j is another objective than a fit at points x_j + hz of p_h:
+A fit at the data points x_j is another objective than a fit at points x_j + hz of p_h, which is denoising (DSM.7):
 
     (ESM.8)  ½ 1/n ∑_j ‖s_θ(x_j) − ∇log p_h(x_j)‖²,   not ½ E_{x~p_h} ‖s_θ(x) − ∇log p_h(x)‖²
-
-On two points ±1 the best s = −ax has a = (1 − tanh h⁻²)/h² in the first, a = 2/h² where one is left out, and
-a = 1/(1 + h²) in the second, which is denoising (DSM.7).
 
 Cost: a network pass for the loss, N·n kernels for the target. Fails: p_h is p blurred by h, a bias of order h²; less
 blur means more noise, hopeless in high d. And equal scores mean equal densities only where p > 0 is one region. Let
 p = ∑_k w_k p_k and p' = ∑_k w'_k p_k have the same parts with other weights. Where one part alone matters its weight is
-a factor, and ∇log p = ∇log p_k = ∇log p': no loss of this kind sees the weights of far modes. At .8, .2 against .5, .5
-on unit Gaussians at ±(5, 5) the two numbers of (ESM.7) are 1.2·10⁻¹¹ and .193. As the parts separate, with
-KL(p‖p') = E_p log p/p',
+a factor, and ∇log p = ∇log p_k = ∇log p': no loss of this kind sees the weights of far modes. As the parts separate,
+with KL(p‖p') = E_p log p/p',
 
     (ESM.7)  ½ E_p ‖∇log p' − ∇log p‖² → 0,   KL(p‖p') → ∑_k w_k log(w_k/w'_k)
 
