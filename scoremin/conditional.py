@@ -56,8 +56,7 @@ dM/du = 2aM, to get d(Q/M)/du = −1/M. Q/M → 0 as u → ∞; and with ρ = (V
     (COND.13) x(σ)² ∝ (V + σ²)^{1−w} (v + σ²)^w,   from variance U to V^{1−w} v^w as U → ∞
     (COND.14) Q(0) = M(0) ∫_0^∞ du/M(u) = (V v − V^{2−2w} v^{2w})/((2w − 1)(V − v))
 
-For V = 2, v = 1, w = 4 the three are .400, .125 and .283: only Langevin dynamics at small noise finds the tilted
-density.
+For V = 2, v = 1, w = 4 the three are .400, .125, .283: only Langevin dynamics at small noise is right.
 
 Cost: given, one pass; posterior_score, twice a pass and m tangents, and back through them. Start as the posterior
 would, or from σ_max far above ‖E[x|y]‖ (SDE.4). Fails: (COND.7) where modes are far apart at middling σ and noise

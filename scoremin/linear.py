@@ -9,14 +9,12 @@ times the sum of all W_ik²; the derivative in W is then W F + ridge W + Uᵀ, z
     (LIN.2)  W = −Uᵀ (F + ridge I)⁻¹,   with no ridge, if F⁻¹ exists, J_ISM = −½ tr(Uᵀ F⁻¹ U)
 
 Take f = (1, x) and data of mean μ, covariance S (with 1/n). F = [[1, μᵀ], [μ, S + μμᵀ]], and U is 0 above I. W = [b, A]
-must solve b + Aμ = 0 and bμᵀ + A(S + μμᵀ) = −I; put the first in the second, AS = −I. The best linear score is the
-Gaussian's, as (ISM.8) says:
+must solve b + Aμ = 0 and bμᵀ + A(S + μμᵀ) = −I; put the first in the second, AS = −I. The best is the Gaussian's:
 
     (LIN.3)  s(x) = −S⁻¹(x − μ)
 
 Richer features need the ridge. With more features than points there is a ν ≠ 0 with νᵀf = 0 at all of them. For
-W = −t Uᵀν νᵀ the first term of (LIN.1) is 0, and the second is all that is left: the loss falls without end, as it does
-on single points (ISM.9):
+W = −t Uᵀν νᵀ the first term of (LIN.1) is 0, and the second is all that is left: the loss falls without end:
 
     (LIN.4)  J_ISM = −t ‖Uᵀν‖² → −∞ as t → ∞,   unless Uᵀν = 0, as where one feature stands twice
 

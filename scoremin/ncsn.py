@@ -13,17 +13,15 @@ Of ten equal steps in σ from 10 to .01 the last would have two thirds of the ra
 log σ (NET.4) too. A target of size √d/σ would drown the large levels: with λ = 1 one level σ = .01 weighs as much as
 10⁴ of σ = 1. With λ(σ) = σ² the residual is that of noise prediction (DSM.9), of order 1 everywhere (NCSN.4). Take z
 itself where it is known: (x̃ − x)/σ² loses its digits at small σ. The mean over levels is one over a random level per
-row, sigma (N,), uniform over the levels. For a linear score −A(x − m) shared by all, on data of covariance S, level i
-has the derivative E[(−A(x̃ − m) + z/σ_i)(x̃ − m)ᵀ] = I − A(S + σ_i²I) in −A; the weighted sum of these is 0 at
-(NCSN.5).
+row, sigma (N,). For a linear score −A(x − m) shared by all, on data of covariance S, level i has the derivative
+E[(−A(x̃ − m) + z/σ_i)(x̃ − m)ᵀ] = I − A(S + σ_i²I) in −A; the weighted sum of these is 0 at (NCSN.5).
 
     (NCSN.4) σ² ℓ(θ; σ) = ½ E ‖σ s_θ(x + σz, σ) + z‖²,   = d/2 at s = 0, at every level
     (NCSN.5) A = (∑_i λ_i)(∑_i λ_i (S + σ_i²I))⁻¹
 
 Which levels? Two rules (Song & Ermon 2020). Chains of level 1 must reach any point from any other. On any line, points
 at most D apart lie in an interval of length D, so have a variance of at most ¼D², however weighted; by (DSM.16)
-∂²log q_σ ≤ (¼D²/σ⁴ − 1/σ²)I, which is negative above σ = ½D: log q_σ is concave, and has one mode. The rule (NCSN.6)
-takes twice that.
+∂²log q_σ ≤ (¼D²/σ⁴ − 1/σ²)I, negative above σ = ½D: log q_σ is concave, and has one mode. (NCSN.6) is twice that.
 
 And a chain that comes down from level i must find itself where the score of level i + 1 was trained. ‖z‖² has mean d
 and variance 2d, so ‖z‖ ≈ √d + (‖z‖² − d)/(2√d) has variance ½: noise of level i lies in a shell, ‖σ_i z‖ about

@@ -232,7 +232,7 @@ MUTANTS = [
         ("return prior(y[:, :-1]) - y", "return prior(y[:, :-1]) + y", "sign of the integral"),
         ("prior(y[:, :-1])", "prior(x)", "the prior asked at the data"),
         ("y, sigmas[::-1])", "y, sigmas)", "the likelihood's path downwards"),
-        ("moved(advance(x, sigmas[i], after), x, FINER)", "moved(x, advance(x, sigmas[i], after), FINER)",
+        ("moved(advance(x, sigmas[i], after), x, ", "moved(x, advance(x, sigmas[i], after), ",
          "the place before a step for the one after"),
     ]),
     ("scoremin/conditional.py", "test_conditional", [
