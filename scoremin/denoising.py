@@ -57,7 +57,7 @@ noise prediction with log σ uniform (NCSN.4) has just these weights, up to a co
 Other paths, other predictions. DDPM shrinks the data while it adds noise, x_t = √ᾱ x + √(1−ᾱ) z, and trains ẑ_t(x_t) on
 E‖z − ẑ_t(x_t)‖². That is twice (DSM.9) at one level in other variables, (DSM.15), with ẑ_t(x_t) = ẑ(x̃), and q_t the
 density of x_t. In general a network may see x_t = ax + bz in a time t and predict something else. Divided by a, x_t is
-x̃ at σ = b/a, so with D = E[x|x̃] it is x_t = aD + bẑ, and its mean velocity, here v, dots for d/dt, is its rate:
+x̃ at σ = b/a, so with D = E[x|x̃] it is x_t = aD + bẑ; the rate of that is the mean velocity, here v, dots for d/dt:
 
     (DSM.15) x̃ = x_t/√ᾱ,   σ² = (1 − ᾱ)/ᾱ,   ∇log q_t(x_t) = s(x̃)/√ᾱ = −ẑ(x̃)/√(1−ᾱ)
     (DSM.20) a = 1, b = σ (VE);   a = √ᾱ, b = √(1 − ᾱ) (VP);   a = 1 − t, b = t (linear, flow matching);   σ = b/a

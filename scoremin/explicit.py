@@ -23,13 +23,11 @@ other kernels, ∑_{i≠j} exp(−‖x_j−x_i‖²/2h²), so w_j = 1/(1 + r), a
 factor alone. The density too is overrated at x_j by its own kernel. Left out, (ESM.9) has a mean over j that estimates
 E_p log p_h: the h of its maximum is a bandwidth chosen by the data. Where rows repeat there is none: if x_j has m − 1
 equals, then as h → 0 they alone are left (ESM.10); add noise as wide as the spacing of rounded values first (REC.1).
+And a fit at the points x_j is not one at points x_j + hz of p_h (ESM.8); the latter is denoising (DSM.7):
 
     (ESM.6)  ∇log p_h(x_j) = r/(1 + r) · ∑_{i≠j} w_i^{(j)} (x_i − x_j)/h²
     (ESM.9)  log p_h^{(j)}(x_j) = log ∑_{i≠j} exp(−‖x_j−x_i‖²/2h²) − log(n − 1) − (d/2) log 2πh²
     (ESM.10) log p_h^{(j)}(x_j) → log (m − 1)/(n − 1) − d log h − (d/2) log 2π → ∞
-
-A fit at the data points x_j is another objective than a fit at points x_j + hz of p_h, which is denoising (DSM.7):
-
     (ESM.8)  ½ 1/n ∑_j ‖s_θ(x_j) − ∇log p_h(x_j)‖²,   not ½ E_{x~p_h} ‖s_θ(x) − ∇log p_h(x)‖²
 
 Cost: a network pass for the loss, N·n kernels for the target. Fails: p_h is p blurred by h, a bias of order h²; less
