@@ -69,6 +69,13 @@ def ncsn_vr_loss(score, x, z, sigma):
     return ncsn_loss(score, x, z, sigma)                                     # ()  (NCSN.8)
 
 
+def even_loss(score, x, z, sigma):
+    """½ E‖f − t‖² under z and −z, a scalar; sigma (n,)."""
+    x, z, sigma = np.tile(x, (2, 1)), np.concatenate([z, -z]), np.tile(sigma, 2)[:, None].astype(x.dtype)
+    s = score(x + sigma * z, sigma[:, 0])                                    # (2n,d)
+    return mean((1 + sigma[:, 0]**2) * half_square(sigma * s + z))           # ()  (REC.4)
+
+
 @checked(n=several)
 def geometric_sigmas(sigma_max, sigma_min, n):
     """n noise levels (n,) from sigma_max down to sigma_min in equal ratios."""
