@@ -58,13 +58,11 @@ MUTANTS = [
     ("scoremin/derivatives.py", "test_derivatives test_bad_input", [
         ("Jv[:, j]", "Jv[:, 0]", "the first column for the diagonal"),
         ("tr = tr + Jv", "tr = Jv", "the last entry for the trace"),
-        ("np.sum(units * J, axis=(0, 2))", "np.sum(units[:1] * J[:1], axis=(0, 2))",
-         "the first entry for the trace of a score with a jvp"),
         ("np.stack(Jv)", "np.stack(Jv[::-1])", "probes in another order"),
-        ('score.divergence(x) if hasattr(score, "divergence") else trace', "trace",
+        ('if hasattr(score, "divergence")', "if False",
          "a divergence that is offered not used"),
         ('score.jvp(x, v) if hasattr(score, "jvp") else along', "along", "a jvp that is offered not used"),
-        ("a.sum() / a.size\n    if", "a.sum() / len(a)\n    if", "a mean over rows of a stack"),
+        ("lambda a: a.sum() / a.size", "lambda a: a.sum() / len(a)", "a mean over rows of a stack"),
         ("lambda g: g / a.size *", "lambda g: g *", "the gradient of a sum for that of a mean"),
         ("np.ones(a.shape, a.dtype)", "np.ones(a.shape)", "a float64 gradient of a mean"),
         ("return np.sum(g[..., None] * b, axis=0) if g.ndim == a.ndim else g[..., None] * b", "return g[..., None] * b",
@@ -177,7 +175,7 @@ MUTANTS = [
          "squares of huge points in mode_weights"),
     ]),
     ("scoremin/network.py", "test_network test_bad_input test_derivatives test_gradients", [
-        ("gate * (1 + y * (1 - gate))", "gate * (1 + y * gate)", "φ'"),
+        ("lambda g: g * (ans + sigmoid(y) * (1 - ans))", "lambda g: g * (ans + sigmoid(y) * ans)", "φ'"),
         ("(lambda y: y / (1 + np.exp(-y)))", "(lambda y: y / (1 + np.exp(y)))", "ς(−y) in the activation alone"),
         ("tau = np.sqrt(sigma**2 + self.sigma_data**2)", "tau = sigma + self.sigma_data", "input scaling"),
         ("return f / sigma", "return f", "1/σ of the output"),
@@ -189,6 +187,7 @@ MUTANTS = [
         ("self.sigma_data / (sigma * tau) * f - x / tau**2", "self.sigma_data / (sigma * tau) * f - x / tau",
          "τ for τ² in the score of the skip"),
         ("inclined(tr, self.slope, self.d)", "inclined(tr, self.slope, 1)", "the d of the skip's trace"),
+        ("np.sum(inner(units, J), axis=0)", "inner(units, J)[0]", "the first entry for the trace"),
         ("if len(self.params) == 3", "if len(self.params) >= 3", "the closed form at another depth"),
     ]),
     ("scoremin/train.py", "test_train", [
