@@ -30,7 +30,7 @@ Sources: Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2017, eq. 5; Polyak 
 import math
 
 import numpy as np
-from autograd import value_and_grad
+from autograd.core import make_vjp
 
 from .backprop import TRACING
 from .checks import at, checked, floats, optional, start, untraced
@@ -65,8 +65,8 @@ def adam_step(theta, g, m_1, m_2, k, rate):
 def value_and_gradient(loss, params, x, rng):
     """loss(params, x, rng), and its gradient in params as one vector (P,)."""
     with TRACING:
-        value, g = value_and_grad(loss)(params, x, rng)                      # ()
-    g = np.concatenate(leaves(g), axis=None)                                 # (P,)
+        pullback, value = make_vjp(lambda params: loss(params, x, rng), params)
+        g = np.concatenate(leaves(pullback(np.ones_like(value))), axis=None)  # (P,)
     if not math.isfinite(np.vdot(g, g)):
         raise FloatingPointError(f"|gradient| is {np.abs(g).max():.3g}")
     return value, g

@@ -202,7 +202,7 @@ MUTANTS = [
         ("data, theta.dtype), np.zeros_like(theta)", "data), np.zeros_like(theta)",
          "batches in the precision of the data"),
         ("(progress(range(steps)), 1)", "(list(progress(range(steps))), 1)", "steps run ahead of the progress"),
-        ("value_and_grad(loss)(params, x, rng)", "value_and_grad(loss)(params, x, np.random.default_rng(0))",
+        ("loss(params, x, rng), params)", "loss(params, x, np.random.default_rng(0)), params)",
          "a generator of its own for the loss"),
         ("np.cumsum([a.size for a in parts])", "np.cumsum([a.size for a in parts[::-1]])",
          "arrays cut in another order"),
