@@ -32,7 +32,6 @@ import math
 import numpy as np
 from autograd.core import make_vjp
 
-from .backprop import TRACING
 from .checks import at, checked, floats, optional, start, untraced
 
 
@@ -64,9 +63,8 @@ def adam_step(theta, g, m_1, m_2, k, rate):
 
 def value_and_gradient(loss, params, x, rng):
     """loss(params, x, rng), and its gradient in params as one vector (P,)."""
-    with TRACING:
-        pullback, value = make_vjp(lambda params: loss(params, x, rng), params)
-        g = np.concatenate(leaves(pullback(np.ones_like(value))), axis=None)  # (P,)
+    pullback, value = make_vjp(lambda params: loss(params, x, rng), params)
+    g = np.concatenate(leaves(pullback(np.ones_like(value))), axis=None)     # (P,)
     if not math.isfinite(np.vdot(g, g)):
         raise FloatingPointError(f"|gradient| is {np.abs(g).max():.3g}")
     return value, g

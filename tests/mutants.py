@@ -245,6 +245,7 @@ MUTANTS = [
         ("np.dot(x + sigma**2 * s, H.T)", "np.dot(x, H.T)", "y held against the noisy points"),
     ]),
     ("scoremin/backprop.py", "test_backprop test_gradients test_network", [
+        ("tracer.trace_stack = type(", "own_stack = type(", "one stack of traces for all threads"),
         ("isinstance(params._node, VJPNode) and ", "", "rules of reverse mode in forward mode"),
         ("any(isinstance(part, Box) for part in ([g, *g] if pair else [g]))", "False",
          "derivatives through the cotangent lost"),
