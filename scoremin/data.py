@@ -114,8 +114,7 @@ def standardise(data):
     shift, scale = data.mean(axis=0, dtype=float), data.std(axis=0, dtype=float)  # (d,) (d,) sums in float64
     constant = (np.ptp(data, axis=0) == 0) | (scale < np.finfo(data.dtype).tiny**0.5)  # (d,) or its squares underflow
     demand(not constant.any(), f"data in columns {np.flatnonzero(constant)}", data[0, constant], "columns that vary")
-    u = (data - shift) / scale                                               # (n,d)  (MIX.8)
-    return tuple(a.astype(data.dtype) for a in (u, shift, scale))            # (n,d) (d,) (d,)
+    return tuple(a.astype(data.dtype) for a in ((data - shift) / scale, shift, scale))  # (n,d) (d,) (d,)  (MIX.8)
 
 
 @checked

@@ -90,8 +90,7 @@ class MLP:
     wants it. Raises TypeError or ValueError where the layers do not fit."""
 
     def __init__(self, params, slope=0.0):
-        self.params, self.d, outputs = parameters(params)
-        self.slope = slope
+        self.slope, (self.params, self.d, outputs) = slope, parameters(params)
         demand(outputs == self.d, "the number of outputs of params", outputs, f"{self.d}, as of inputs")
 
     @checked
@@ -107,9 +106,8 @@ class MLP:
     @checked
     def divergence(self, x):
         """s (N,d), and tr ∂s/∂x (N,): in closed form for two hidden layers, else by d tangents at once."""
-        if len(self.params) == 3:
-            by_tangents = lambda params, x: divergence(lambda x: plain(params, x), x)
-            s, tr = evaluate(by_tangents, mlp_trace, self.params, x)         # (N,d) (N,)  (ISM.13)
+        if len(self.params) == 3:                                            # (ISM.13)
+            s, tr = evaluate(lambda params, x: divergence(lambda x: plain(params, x), x), mlp_trace, self.params, x)
             return inclined(s, self.slope, x), inclined(tr, self.slope, self.d)  # (N,d) (N,)  (NET.10)
         units = np.broadcast_to(np.eye(self.d, dtype=x.dtype)[:, None], (self.d, *x.shape))  # (d,N,d)
         s, J = self.jvp(x, units)                                            # (N,d) (d,N,d)

@@ -65,8 +65,7 @@ def value_and_gradient(loss, params, x, rng):
     """loss(params, x, rng), and its gradient in params as one vector (P,)."""
     pullback, value = make_vjp(lambda params: loss(params, x, rng), params)
     g = np.concatenate(leaves(pullback(np.ones_like(value))), axis=None)     # (P,)
-    if not math.isfinite(np.vdot(g, g)):
-        raise FloatingPointError(f"|gradient| is {np.abs(g).max():.3g}")
+    floats("‖gradient‖²", np.array(np.vdot(g, g)), error=FloatingPointError)  # (FIT.1) needs squares
     return value, g
 
 

@@ -51,7 +51,7 @@ MUTANTS = [
         ("np.sin(t) - 0.25", "np.sin(t) + 0.25", "moons that do not face"),
         ("+ column % 2", "", "stripes for a checkerboard"),
         ("axis=1) + rng.random((n, 2))", "axis=1) + rng.random((n, 1))", "squares of the board filled on a diagonal"),
-        ("u = (data - shift) / scale", "u = (data - shift) / scale**2", "variance for deviation"),
+        ("(data - shift) / scale,", "(data - shift) / scale**2,", "variance for deviation"),
         ("data.std(axis=0, dtype=float)", "data.std(axis=0, dtype=float, ddof=1)", "1/(n − 1) in the deviation"),
         ("data.std(axis=0, dtype=float)", "np.full(data.shape[1], data.std())", "one scale for all columns"),
     ]),

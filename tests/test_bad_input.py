@@ -284,7 +284,7 @@ def test_noise_that_rounding_takes_away_is_refused(name, argument, lost, dtype):
 
 
 def test_threads_do_not_mix_up_each_others_derivatives():
-    """x · d/dy(xy) = x² has the derivative 2x, begun inside a derivative of another thread, which ends before it, too."""
+    """x · d/dy(xy) = x² has the derivative 2x, also within a derivative of another thread, which ends before it."""
     begun, ended, answers = threading.Event(), threading.Event(), []
 
     def nested(x):
