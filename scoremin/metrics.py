@@ -17,9 +17,9 @@ probability F(t)(1 − G(t)) + G(t)(1 − F(t)), so E|x − y| is the integral o
 
     (MET.5)  ED(a, b) = 2/c_d · E_u ∫ (F_u(t) − G_u(t))² dt ≥ 0
 
-zero only for equal laws, since projections determine a law. Means run over all pairs, also i = i', so that
-finite samples of one law give a positive floor of about (1/n + 1/m) E‖a − a'‖: compare with real against
-real. With weights w = 1/n on rows of a and −1/m on those of b, and R the matrix of all distances,
+zero only for equal laws, since projections determine a law. Means run over all pairs, also i = i', so samples of one
+law have a positive floor, about (1/n + 1/m) E‖a − a'‖: compare with real against real. With weights w = 1/n on rows of
+a and −1/m on those of b, and R the matrix of all distances,
 
     (MET.3)  ED(a, b) = −wᵀ R w
 
@@ -44,8 +44,7 @@ it lies in the ball of b_j with probability k/m, and over all j
 spread unevenly: at k = 1 on a line a_i misses the ball of either neighbour with probability ½, of both with ¼, and
 the precision is ¾; in many dimensions few b_j lie in many balls. So compare with real against real here too.
 
-All but the first two functions compute in float64 whatever comes in.
-Sources: Székely & Rizzo 2013; Kynkäänniemi et al. 2019 (MET.7).
+All but the first two functions compute in float64. Sources: Székely & Rizzo 2013; Kynkäänniemi et al. 2019 (MET.7).
 """
 
 import numpy as np

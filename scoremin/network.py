@@ -12,10 +12,10 @@ here and in BP. With φ = SiLU,
 ς is 0, as it should be, and as ς' is a polynomial in ς, derivatives of every order stay finite.
 
 One network serves all noise levels when it also sees σ (why one wants that, NCSN tells). Its input is scaled to unit
-size. Its output is divided by σ: 1/σ is the size of the target −z/σ and bounds the score, E‖s‖² ≤ d/σ² by (DSM.3), and
-−f predicts the noise z (DSM.10). At one σ that is an MLP of x alone, with the constants moved into its weights (NET.5);
-its derivatives G_l = ∂ℓ/∂W_l and g_l = ∂ℓ/∂b_l give those of the network (NET.6). A single layer takes both changes.
-With σ_data the spread of the data,
+size, with σ_data the spread of the data. Its output is divided by σ: 1/σ is the size of the target −z/σ and bounds the
+score, E‖s‖² ≤ d/σ² by (DSM.3), and −f predicts the noise z (DSM.10). At one σ that is an MLP of x alone, with the
+constants moved into its weights (NET.5); a single layer takes both changes. Its derivatives G_l = ∂ℓ/∂W_l and
+g_l = ∂ℓ/∂b_l give those of the network (NET.6):
 
     (NET.4)  s(x, σ) = f([x/τ, log σ])/σ,   τ² = σ² + σ_data²
     (NET.5)  W_1 → W_1[:d]/τ,   b_1 → b_1 + log σ W_1[d],   W_L → W_L/σ,   b_L → b_L/σ
@@ -36,7 +36,6 @@ there samples keep the spread that they start with. The cure, skip=True, is to a
 
 For data of mean 0 and E‖x‖² = d σ_data², E‖t‖² = d at every σ: t is −z where σ is small, x/σ_data where it is large.
 If their covariance is σ_data² I, E[t x̃ᵀ] = 0: nothing linear is left to learn, and for Gaussian data f = 0 is best.
-The denoiser (DSM.8), x̃ σ_data²/τ² + f σσ_data/τ, tends to x̃ as σ → 0, as it should, for any bounded f.
 
 Sources: Song & Ermon 2020, technique 3 (1/σ); Karras et al. 2022 (scaling, skip).
 """
