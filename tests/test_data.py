@@ -220,10 +220,10 @@ def test_weights_within_rounding_of_one_are_normalised():
 def test_covariances_are_judged_in_their_own_scale(scale):
     """Off by a thousandth, or singular to rounding, is refused at any scale; correlation 1 − 1e-9 is not."""
     make = lambda a, b: GaussianMixture([1], [[0, 0]], scale * np.array([[[1.0, a], [b, 1.0]]]))
-    with pytest.raises(ValueError, match="want symmetric ones"):
+    with pytest.raises(ValueError, match="want symmetric ones, positive definite"):
         make(0.5, 0.501)
     for bad in (1.0, 1 - 1e-16, 1.5):
-        with pytest.raises(ValueError, match="want all > 0 beyond rounding"):
+        with pytest.raises(ValueError, match="positive definite beyond rounding"):
             make(bad, bad)
     s = make(1 - 1e-9, 1 - 1e-9).score(np.sqrt(scale) * np.array([[1.0, -1.0]]))
     assert np.allclose(s * np.sqrt(scale), [[-1e9, 1e9]], rtol=1e-6)         # −1/(1 − ρ) along (1, −1)
