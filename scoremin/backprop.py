@@ -76,7 +76,6 @@ from collections import namedtuple
 import numpy as np
 from autograd.builtins import tuple as sequence
 from autograd.core import make_vjp
-from autograd import tracer
 from autograd.extend import Box, VJPNode, defjvp, defvjp, primitive
 from autograd.tracer import getval
 
@@ -88,8 +87,8 @@ np.dot(np.zeros((768, 384), np.float32), np.zeros((384, 512), np.float32))
 # One large array, allocated and freed: glibc then keeps smaller ones for the next step, with no page faults.
 np.empty(2**25 - 2**16, np.uint8)
 
-# Autograd keeps one stack of what it traces for all threads, which mix up each other's derivatives: give each its own.
-tracer.trace_stack = type("OneForEachThread", (threading.local, tracer.TraceStack), {})()
+# Autograd keeps one stack of what it traces for all threads: one at a time may trace.
+TRACING = threading.RLock()
 
 
 @primitive

@@ -21,6 +21,7 @@ import autograd.numpy as np
 from autograd.differential_operators import elementwise_grad, make_jvp, make_jvp_reversemode
 from autograd.extend import defjvp, defvjp, primitive
 
+from .backprop import TRACING
 from .checks import checked
 
 mean = primitive(lambda a: a.sum() / a.size)                                 # E[a] over all entries, any shape -> ()
@@ -46,15 +47,17 @@ def along(f, x, v):
     if v.ndim == 3:
         s, Jv = zip(*[along(f, x, v_m) for v_m in v])
         return s[0], np.stack(Jv)                                            # (N,d) (M,N,d)
-    try:
-        return make_jvp(f)(x)(v)                                             # (N,d) (N,d)  (JVP.1)
-    except NotImplementedError:
-        return f(x), make_jvp_reversemode(f)(x)(v)                           # (N,d) (N,d)  (JVP.1)
+    with TRACING:
+        try:
+            return make_jvp(f)(x)(v)                                         # (N,d) (N,d)  (JVP.1)
+        except NotImplementedError:
+            return f(x), make_jvp_reversemode(f)(x)(v)                       # (N,d) (N,d)  (JVP.1)
 
 
 def gradient(f, x):
     """∇f (N,d) of a function (N,d) -> (N,) that treats rows independently."""
-    return elementwise_grad(f)(x)
+    with TRACING:
+        return elementwise_grad(f)(x)
 
 
 @checked

@@ -6,7 +6,7 @@ here and in BP. With φ = SiLU,
 
     (NET.1)  a_0 = x,   y_l = a_{l−1} W_l + b_l,   a_l = φ(y_l) for l < L,   f(x) = y_L
     (NET.2)  φ(y) = y ς(y),   ς(y) = 1/(1 + e^−y)
-    (NET.3)  ς' = ς(1 − ς),   φ' = ς(1 + y(1 − ς)) = φ + ς(1 − φ)
+    (NET.3)  ς' = ς(1 − ς),   φ' = ς(1 + y(1 − ς))
 
 φ must be smooth: ISM and SSM train on φ', so their gradient needs φ'', and ReLU has none (ISM.11). Where e^−y overflows
 ς is 0, as it should be, and as ς' is a polynomial in ς, derivatives of every order stay finite.
@@ -55,8 +55,9 @@ sigmoid = primitive(quiet(lambda y: 1 / (1 + np.exp(-y))))                   # �
 silu = primitive(quiet(lambda y: y / (1 + np.exp(-y))))                      # φ  (NET.2)
 defvjp(sigmoid, lambda ans, y: lambda g: g * ans * (1 - ans))                # (NET.3)
 defjvp(sigmoid, lambda g, ans, y: g * ans * (1 - ans))                       # (NET.3)
-defvjp(silu, lambda ans, y: lambda g: g * (ans + sigmoid(y) * (1 - ans)))    # (NET.3)
-defjvp(silu, lambda g, ans, y: g * (ans + sigmoid(y) * (1 - ans)))           # (NET.3)
+silu_slope = lambda y: sigmoid(y) * (1 + y * (1 - sigmoid(y)))               # φ'  (NET.3)
+defvjp(silu, lambda ans, y: lambda g: g * silu_slope(y))
+defjvp(silu, lambda g, ans, y: g * silu_slope(y))
 
 
 @checked

@@ -32,6 +32,7 @@ import math
 import numpy as np
 from autograd.core import make_vjp
 
+from .backprop import TRACING
 from .checks import at, checked, floats, optional, start, untraced
 
 
@@ -42,8 +43,9 @@ def leaves(params):
 
 def unpack(parts, params):
     """The vectors that parts yields, in the shapes and the nesting of params."""
-    return (type(params)(unpack(parts, part) for part in params) if isinstance(params, (list, tuple))
-            else next(parts).reshape(np.shape(params)))
+    if isinstance(params, (list, tuple)):
+        return (list if isinstance(params, list) else tuple)(unpack(parts, part) for part in params)
+    return next(parts).reshape(np.shape(params))
 
 
 def flat(params):
@@ -63,8 +65,9 @@ def adam_step(theta, g, m_1, m_2, k, rate):
 
 def value_and_gradient(loss, params, x, rng):
     """loss(params, x, rng), and its gradient in params as one vector (P,)."""
-    pullback, value = make_vjp(lambda params: loss(params, x, rng), params)
-    g = np.concatenate(leaves(pullback(np.ones_like(value))), axis=None)     # (P,)
+    with TRACING:
+        pullback, value = make_vjp(lambda params: loss(params, x, rng), params)
+        g = np.concatenate(leaves(pullback(np.ones_like(value))), axis=None)  # (P,)
     floats("‖gradient‖²", np.array(np.vdot(g, g)), error=FloatingPointError)  # (FIT.1) needs squares
     return value, g
 
@@ -89,7 +92,8 @@ def fit(loss, params, data, *, steps, rng, batch_size=256, learning_rate=1e-3, p
         adam_step(theta, g, m_1, m_2, k, rate)
         if callback and callback(k - 1, params):
             break
-    floats("params after the last step", theta, error=FloatingPointError)
+    with at("the last step", f"; {slower}"):
+        floats("params", theta, error=FloatingPointError)
     return params, np.array(losses)
 
 

@@ -6,6 +6,7 @@ scoremin exports it; it stands in OWN only where a name means something else the
 
 import inspect
 import threading
+import time
 import warnings
 from datetime import date
 
@@ -283,24 +284,28 @@ def test_noise_that_rounding_takes_away_is_refused(name, argument, lost, dtype):
     call(name, x=(X * lost).astype(dtype), **{argument: lost})
 
 
-def test_threads_do_not_mix_up_each_others_derivatives():
-    """x · d/dy(xy) = x² has the derivative 2x, also within a derivative of another thread, which ends before it."""
-    begun, ended, answers = threading.Event(), threading.Event(), []
+def test_threads_trace_one_after_the_other():
+    """Two trainings in two threads are never inside a trace at once, and have the losses of each alone."""
+    inside, most = [], []
 
-    def nested(x):
-        begun.set()
-        ended.wait(10)
-        return x * grad(lambda y: x * y)(1.0)
-    thread = threading.Thread(target=lambda: answers.append(grad(nested)(3.0)))
+    def slow(params, x, rng):
+        inside.append(x)
+        time.sleep(0.002)
+        most.append(len(inside))
+        inside.pop()
+        return loss(params, x, rng)
 
-    def around(x):
+    def train(seed, into):
+        into[seed] = sm.fit(slow, NETWORK, X, steps=20, rng=np.random.default_rng(seed), batch_size=3)[1]
+    alone, together = {}, {}
+    for seed in (0, 1):
+        train(seed, alone)
+    threads = [threading.Thread(target=train, args=(seed, together)) for seed in (0, 1)]
+    for thread in threads:
         thread.start()
-        begun.wait(10)
-        return x**2
-    grad(around)(1.0)
-    ended.set()
-    thread.join()
-    assert answers == [6.0]
+    for thread in threads:
+        thread.join()
+    assert max(most) == 1 and all(np.array_equal(alone[seed], together[seed]) for seed in (0, 1))
 
 
 @pytest.mark.parametrize("name", ["ncsn_loss", "reverse_sde", "dpm_solver", "annealed_langevin"])
