@@ -18,12 +18,12 @@ are samples, N of them in d dimensions. Any other letter holds in its own chapte
     tr             trace of ∂s/∂x, (N,)               h            KDE bandwidth
     ∘              product entry by entry             step         Langevin step, x + step/2 s + √step z
 
-E is a mean over what is random, as in E[z] or E‖z‖² = d; an energy is written with its point, E(x). ᵀ is a transpose. A
-matrix product binds tighter than ∘, and ∘ than a sum. L counts layers in NET and BP, else noise levels.
+E is a mean over what is random, as in E[z] or E‖z‖² = d; an energy is written with its point, E(x). ᵀ is a transpose.
+Matrix products bind tighter than ∘, and ∘ than sums. L counts layers in NET and BP, else noise levels.
 
 A loss in code reads as its equation: mean(a) is E[a], half_square(a) is ½‖a‖² and inner(a, b) is aᵀb, of each row.
 
-Read in this order; a file is a chapter, its docstring the derivation. # (ISM.4) says what equation a line computes:
+Read in this order; a file is a chapter, its docstring the derivation; a comment (ISM.4) names its line's equation:
 
     data          MIX      densities, scores and samples in closed form
     network       NET      the MLP as a score, and as a noise-conditional score
