@@ -21,7 +21,8 @@ Independent noise adds its covariance: x + σz, z ~ N(0, I), which denoising lea
 
     (MIX.6)  q_σ(x) = ∑_k w_k N(x; μ_k, Σ_k + σ²I)
 
-Far out every N_k underflows, so the largest exponent is taken out of a sum of exponentials, a constant in derivatives:
+Far out every N_k underflows, so the largest exponent is taken out of a sum of exponentials. It may be any constant,
+and so counts as one in derivatives:
 
     (MIX.7)  log ∑_k exp c_k = c + log ∑_k exp(c_k − c),   c = max_k c_k
 

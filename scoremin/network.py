@@ -121,8 +121,7 @@ class NoiseConditionalMLP:
 
     @checked
     def __init__(self, params, sigma_data=1.0, skip=False):
-        self.params, inputs, self.d = parameters(params)
-        self.sigma_data, self.skip = sigma_data, skip
+        (self.params, inputs, self.d), self.sigma_data, self.skip = parameters(params), sigma_data, skip
         demand(inputs == self.d + 1, "the number of inputs of params", inputs, f"{self.d + 1}, d and σ")
 
     @checked(sigma=levels)
