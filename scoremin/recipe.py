@@ -35,8 +35,10 @@ to about 1/√n, whatever d. So each column of samples, of law F̂, is carried t
 
 which leaves what columns have to do with each other; no sample lies beyond the last row. The i-th smallest of n stands
 at F = (i − ½)/n, so each has its n-th: at (i − 1)/(n − 1) the first and the last would have half, and a column of heavy
-tails lose up to a seventh of its deviation. The report, before (REC.6): energy, the energy distance of m = 1,000 samples
-to h held-out rows over its mean for real rows (MET.2), 1 + (1/n)/(1/m + 1/h) where n training rows are drawn anew, and
+tails lose up to a seventh of its deviation.
+
+The report, before (REC.6): energy, the energy distance of m = 1,000 samples to h held-out rows over its mean for real
+rows (MET.2), 1 + (1/n)/(1/m + 1/h) where n training rows are drawn anew, and
 
     (REC.5)  nearest = median distance of samples to the nearest training row, over the same of held-out rows
 
@@ -59,8 +61,8 @@ from .sde import dpm_solver
 from .train import fit, last_best, until_it_rises
 
 
-def code(j, column, rng, distinct, unit):
-    """u and x̃ (n,) for column j (n,) of a table of so many distinct rows, and its values, None for dense ones."""
+def code(column, j, rng, distinct, unit):
+    """u and x̃ (n,) of column j (n,) of a table of so many distinct rows, and its values, None for dense ones."""
     values = np.unique(column)
     q = np.diff(values).min() * (2 * len(values) <= max(distinct, 19) or (values == np.rint(values)).all())
     x = column + q * (rng.random(len(column)) - 0.5)                         # (n,)  (REC.1)
@@ -133,7 +135,7 @@ def sampler(data, rng, *, one_scale=False, rounded=True, sigma_min=None, steps=4
     values or fewer than 10 rows, with column and row; warns of copies and of a spread without a limit."""
     varying, distinct = np.ptp(data, axis=0) > 0, len(np.unique(data, axis=0))
     unit = np.mean(data[:, varying].var(axis=0))**0.5 if one_scale else None
-    u, x, values = zip(*(code(j, data[:, j], rng, distinct, unit) for j in np.flatnonzero(varying)))
+    u, x, values = zip(*(code(data[:, j], j, rng, distinct, unit) for j in np.flatnonzero(varying)))
     # Rows equal in every column that has a density are one row told again, and stay together.
     u, out = np.stack(u, axis=1), held_out(np.stack([c for c, v in zip(x, values) if v is None] or x, axis=1), rng)
     w, Q = (u, np.eye(u.shape[1])) if one_scale else decorrelated(u)         # (n,d) (d,d)

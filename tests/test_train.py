@@ -191,7 +191,7 @@ def test_a_gradient_too_large_to_square_is_an_error():
 
 def test_a_last_step_out_of_range_is_an_error():
     """(FIT.3) No loss comes after it to show it: a rate of 1e39 moves float32 to infinity."""
-    with pytest.raises(FloatingPointError, match="at the last step: params holds NaN or infinity.*learning_rate"):
+    with pytest.raises(FloatingPointError, match=r"at the last step: params holds NaN or infinity.*learning_rate"):
         fit(lambda params, x, rng: np.sum(params**2), np.ones(1, np.float32), POINT, steps=1, learning_rate=1e39,
             rng=np.random.default_rng(0))
 
