@@ -16,6 +16,7 @@ There are two ways to this score. Learned: everything in DSM holds for p(x|y) in
     (COND.5) ½ E σ²‖s(x̃, y, σ) + z/σ‖², over pairs (x, y), is least at this score, for all y and σ at once
 
 So y stands beside x, and noise is put on x alone: ncsn_loss(given(net, y), x, z, sigma), where net has room for [x, y].
+A network (NET.4) divides y by √(σ² + σ_data²) too; y √(σ² + σ_data²) in its place arrives as it is.
 
 By Bayes, from a score s(x̃, σ) that knows nothing of y. Let y = Hx + noise·z', H (m,d), z' ~ N(0, I). Given x̃, x has
 the mean D = x̃ + σ²s (DSM.8) and the covariance C = σ²I + σ⁴ ∂s/∂x̃ (DSM.16), so of y both moments are known, and a

@@ -39,7 +39,7 @@ does: let s(x) = −(x − x_i)/τ² near each x_i (ISM.9). (b) Where p does not
 for positive data g = x or x². With g ∘ s for the field, p g ∘ s → 0 there too, (ISM.3) holds again, and the square
 expands as in (ISM.1), to (ISM.17). Where g is one number a point the closed-form trace (ISM.13) serves, by (ISM.20).
 (c) ReLU: φ'' = 0 except at kinks, which no sample hits. A ReLU score network has a trace, but its gradient misses how
-kinks move. A piecewise linear energy has a piecewise constant score, so the flat density is optimal (ISM.11):
+kinks move, and is biased. A piecewise linear energy has a piecewise constant score: the flat density is best (ISM.11):
 
     (ISM.9)  J_ISM = −d/τ² → −∞ as τ → 0
     (ISM.10) E_p[s'] = s(1) − s(0), not −E_p[s ∇log p] = 0
