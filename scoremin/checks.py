@@ -99,7 +99,7 @@ def untraced(name, a):
 def points(name, a, x=None):
     """a as floats (N, d), as wide as x and in its dtype."""
     width = Size("d") if x is None else x.shape[1] if hasattr(x, "shape") else x.d
-    return floats(name, a, getattr(x, "dtype", None), (Size("N"), width))
+    return floats(name, a, getattr(x, "dtype", None), (Size({"data": "n", "H": "m"}.get(name, "N")), width))
 
 
 def start(name, a, x=None):
@@ -159,7 +159,8 @@ def descending(name, sigmas, x=None, least=1, upwards=False):
 def table(name, data, x=None):
     """data, an array or a DataFrame of ten rows or more, as floats (n,d); what is no number is named by its place."""
     a, columns = real(name, untraced(name, data), "O", object), getattr(data, "columns", range(9**9))
-    demand(a.ndim == 2, name, a, "rows and columns (n, d)")
+    if a.ndim != 2:
+        raise ValueError(f"{name} has shape {a.shape}; want rows and columns (n, d), one column as data[:, None]")
     for (i, j), entry in np.ndenumerate(a):
         if not isinstance(entry, Real) or not abs(entry) < math.inf:
             raise ValueError(f"{name} in column {columns[j]!r}, row {i} is {entry!r:.60}; want a finite number")
@@ -230,8 +231,7 @@ class Watched:
         except FloatingPointError as error:
             raise FloatingPointError(f"{error}{self.cause(x)}") from None
         except (TypeError, ValueError, AttributeError) as error:
-            if remedy := self.remedy(error, x, more):
-                raise TypeError(f"{self.name} {remedy} ({error})") from error
+            explain(error, self.f, self.name, f"(x{', sigma' * len(more)})", isinstance(x, Box))
             raise
         values = [s if isinstance(s, Box) else s.copy() for s in values]  # it may be a buffer, used again
         return values if len(shapes) > 1 else values[0]
@@ -243,16 +243,21 @@ class Watched:
         far = np.abs(getval(x)).max() > 1e3 * (1 + np.abs(getval(self.first)).max())
         return f"; {went(self.first, x)}: {'use a smaller step' if far else 'the score is at fault, not the step'}"
 
-    def remedy(self, error, x, more):
-        """What the user may do about an error of his function."""
-        own = isinstance(error, ValueError) and str(error).startswith(self.name)
-        if "read-only" in str(error):
-            return "writes into its argument; it must leave x as it is"
-        if re.search("(positional|required) argument", str(error)):
-            return f"is {self.f!r:.60}; want a function called as {self.name}(x{', sigma' * len(more)})"
-        if isinstance(x, Box) and not own and "autograd.numpy" not in str(error):
-            return "cannot be traced; write it with autograd.numpy, not numpy, and without assignment to entries"
-        return ""
+
+def explain(error, f, name, arguments, traced):
+    """Say what the user may do about an error of his function f(arguments), if that is known."""
+    own = isinstance(error, ValueError) and str(error).removeprefix("the ").startswith(name)
+    if own or re.search("leave x as it is|want a function called|autograd.numpy", str(error)):  # said already
+        return
+    if "read-only" in str(error):
+        remedy = "writes into its argument; it must leave x as it is"
+    elif re.search("(positional|required) argument", str(error)):
+        remedy = f"is {f!r:.60}; want a function called as {name}{arguments}"
+    elif traced:
+        remedy = "cannot be traced; write it with autograd.numpy, not numpy, and without assignment to entries"
+    else:
+        return
+    raise TypeError(f"{name} {remedy} ({error})") from error
 
 
 def frozen(a):
@@ -265,11 +270,15 @@ def frozen(a):
 
 def loss(name, f, x=None):
     """f(params, x, rng), one finite float that autograd traces."""
-    seen = "a number that depends on params in a way autograd sees: written with autograd.numpy"
+    seen, arguments = "a number that autograd sees depend on params: written with autograd.numpy", "(params, x, rng)"
 
-    def value(*args):
-        value = floats("the loss", f(*args), None, (), error=FloatingPointError)
-        return demand(isinstance(value, Box), "loss(params, x, rng)", value, seen, TypeError)
+    def value(*given):
+        try:
+            value = floats("the loss", f(*given), None, (), error=FloatingPointError)
+        except (TypeError, ValueError, AttributeError) as error:
+            explain(error, f, name, arguments, True)
+            raise
+        return demand(isinstance(value, Box), name + arguments, value, seen, TypeError)
     return demand(callable(f), name, f, "a function", TypeError) and value
 
 
@@ -279,6 +288,7 @@ def loss(name, f, x=None):
 def number(wanted, holds, become=float):
     """The gate of one number for which holds(value, least, most); between these its square is a number in x's dtype."""
     def check(name, value, x=None):
+        demand(value is not None and not isinstance(value, str), name, value, wanted, TypeError)
         a = value if type(value) is float else floats(name, untraced(name, value), DOUBLE, ()).item()
         return become(demand(holds(a, *LIMITS[getattr(x, "dtype", DOUBLE)]), name, value, wanted))
     return check

@@ -319,6 +319,16 @@ def test_a_score_of_x_alone_is_told_that_sigma_comes_too(name):
         sm.implicit_loss(NoiseConditionalMLP(CONDITIONAL), X)
 
 
+def test_a_loss_is_told_its_arguments_and_autograds_numpy():
+    """As a score is; and an error that has been explained is not explained again."""
+    for wrong, message in ((lambda params, x: 0.0, r"loss is .*; want a function called as loss\(params, x, rng\)"),
+                           (lambda params, x, rng: np.mean(np.array([params[0][0]])), "loss .*autograd.numpy")):
+        with pytest.raises(TypeError, match=message):
+            call("fit", loss=wrong)
+    with pytest.raises(TypeError, match=r"^score is [^;]*; want a function called as score\(x, sigma\) \([^;]*$"):
+        call("posterior_score", score=lambda x: -x)
+
+
 @pytest.mark.parametrize("name", ["langevin", "annealed_langevin", "reverse_sde", "dpm_solver", "linear_score"])
 def test_no_derivative_goes_through_a_sampler(name):
     """Parameters that autograd traces are refused by name, not by an error of NumPy's."""

@@ -187,7 +187,7 @@ NUMBERS = list(range(10))
     (np.array([["1"] * 2] * 10), r"data in column 0, row 0 is '1'"),
     (np.array([["1", "2"], ["3", "4"]] * 5), r"data in column 0, row 0 is '1'"),
     (np.arange(18.0).reshape(9, 2), r"data is .*shape \(9, 2\); want \(n, d\), 10 rows or more"),
-    (np.arange(20.0), r"data is .*\(20,\); want rows and columns"), (np.ones((20, 2)), "want .*rows that differ"),
+    (np.arange(20.0), r"data has shape \(20,\); want rows and columns"), (np.ones((20, 2)), "want .*rows that differ"),
     (np.arange(20).reshape(10, 2) + 1j, r"data in column 0, row 0 is .*")])
 def test_what_is_no_table_of_numbers_is_refused_by_column_and_row(data, message):
     """Text, missing and infinite values by the column's name and the first row; too few rows by the shape."""
