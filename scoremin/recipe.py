@@ -35,10 +35,8 @@ to about 1/√n, whatever d. So each column of samples, of law F̂, is carried t
 
 which leaves what columns have to do with each other; no sample lies beyond the last row. The i-th smallest of n stands
 at F = (i − ½)/n, so each has its n-th: at (i − 1)/(n − 1) the first and the last would have half, and a column of heavy
-tails lose up to a seventh of its deviation.
-
-The report, before (REC.6): energy, the energy distance of m = 1,000 samples to h held-out rows over its mean for real
-rows (MET.2), 1 + (1/n)/(1/m + 1/h) where n training rows are drawn anew, and
+tails lose up to a seventh of its deviation. The report, before (REC.6): energy, the energy distance of m = 1,000
+samples to h held-out rows over its mean for real rows (MET.2), 1 + (1/n)/(1/m + 1/h) for n rows drawn anew, and
 
     (REC.5)  nearest = median distance of samples to the nearest training row, over the same of held-out rows
 
@@ -98,7 +96,7 @@ def train(rows, held, sigmas, rng, steps, progress):
     fixed = noisy(np.resize(rng.permutation(held), (max(1024, min(4096, 2**17 // d)), d)).astype(np.float32))
     ends, curve, best = until_it_rises(params, lambda params: float(ncsn_loss(score(params), *fixed)))
     fit(lambda params, x, rng: even_loss(score(params), *noisy(x)), params, rows, steps=steps, rng=rng,
-        learning_rate=0.08 / size**0.5 if len(rows) >= 1000 else 0.003, progress=progress, callback=ends)
+        learning_rate=0.18 / size**0.5 if len(rows) >= 1000 else 0.003, progress=progress, callback=ends)
     return score(best), curve
 
 
