@@ -141,8 +141,9 @@ def test_the_loss_weighs_errors_of_the_network_alike_at_every_level():
 
 def test_the_judge_measures_copies_and_distance():
     """(REC.5) (MET.2) Samples beside the rows at a tenth of the usual distance: nearest is .1, and a warning; rows of
-    one law: energy and nearest are 1 in the mean of 40 trials, within 5 standard errors. Two at one
-    place, 4 and √32 from two held out, 4 apart: ED = 4 + √32 − 0 − 2, over (½ + ½)·4."""
+    one law: energy and nearest are 1 in the mean of 40 trials, within 5 standard errors; m of n rows drawn anew: energy
+    is 1 + (1/n)(1 − 1/m)/(1/m + 1/h), as two are one row with probability 1/n. Two at one place, 4 and √32 from two held
+    out, 4 apart: ED = 4 + √32 − 0 − 2, over (½ + ½)·4."""
     rng = np.random.default_rng(6)
     row_grid = 10.0 * np.arange(40)[:, None] + np.zeros((1, 2))
     with pytest.warns(UserWarning, match=r"near copies, 0\.10 times as far .* larger sigma_min"):
@@ -151,6 +152,10 @@ def test_the_judge_measures_copies_and_distance():
     fresh = lambda n: rng.standard_normal((n, 3))
     trials = np.array([list(judge(fresh(200), fresh(100), fresh(300)).values()) for _ in range(40)])
     assert (np.abs(trials.mean(axis=0) - 1) < 5 * trials.std(axis=0) / sqrt(40)).all()
+    anew = lambda rows: judge(rows[rng.integers(50, size=200)], fresh(100), rows)["energy"]
+    with pytest.warns(UserWarning, match="near copies"):
+        energies = np.array([anew(fresh(50)) for _ in range(200)])
+    assert abs(energies.mean() - (1 + 199 / 200 / 50 / (1 / 200 + 1 / 100))) < 5 * energies.std() / sqrt(200)
     held = np.array([[0.0, 0], [4, 0]])
     assert abs(judge(np.array([[0.0, 4], [0, 4]]), held, held + 9)["energy"] - (4 + sqrt(32) - 2) / 4) < 1e-12
 
