@@ -1,13 +1,12 @@
 """scoremin: score matching, complete and small, in NumPy and autograd.
 
 The score of a density p is the gradient of its logarithm, ∇log p(x). A constant factor of p does not change it, so a
-model of it needs no normalising constant; it can be learned from samples in several ways, and is enough to draw new
-ones.
+model of it needs no normalising constant; it can be learned from samples, and is enough to draw new ones.
 
 A *score function* is any function score(x) that takes points (N, d) and returns arrows s (N, d); a *noise-conditional*
 one is score(x, sigma), sigma a number or (N,). Objectives, samplers and metrics take any score function: a network, a
-formula, minus the gradient of an energy, a kernel estimate. Objectives are pure, their noise z and probes v come in as
-arguments; samplers and training take an explicit rng.
+formula, minus the gradient of an energy, a kernel estimate. Noise z and probes v of an objective are arguments;
+samplers and training take an rng.
 
 These letters mean the same in all chapters, unless one says otherwise, and are explained where they first stand; rows
 are samples, N of them in d dimensions. Any other letter holds in its own chapter, which says what it is.
@@ -20,14 +19,11 @@ are samples, N of them in d dimensions. Any other letter holds in its own chapte
     ∘              product entry by entry             step         Langevin step, x + step/2 s + √step z
 
 E is a mean over what is random, as in E[z] or E‖z‖² = d; an energy is written with its point, E(x). ᵀ is a transpose.
-Products bind from the tightest: matrix product, then ∘, then a sum. L counts layers in NET and BP, noise levels
-elsewhere.
+Matrix products bind tighter than ∘, and ∘ than sums. L counts layers in NET and BP, else noise levels.
 
-The code of a loss reads as its equation does, by three verbs: mean(a) is E[a], half_square(a) is ½‖a‖² and inner(a, b)
-is aᵀb, of each row.
+A loss in code reads as its equation: mean(a) is E[a], half_square(a) is ½‖a‖² and inner(a, b) is aᵀb, of each row.
 
-Read in this order; each file is a chapter, its docstring the derivation, and a comment (ISM.4) in the code means "this
-line computes equation ISM.4":
+Read in this order; a file is a chapter, its docstring the derivation; a comment (ISM.4) names its line's equation:
 
     data          MIX      densities, scores and samples in closed form
     network       NET      the MLP as a score, and as a noise-conditional score
@@ -60,9 +56,7 @@ from .explicit import explicit_loss, kde_log_density, kde_score
 from .implicit import generalised_loss, implicit_loss
 from .langevin import annealed_langevin, langevin
 from .linear import linear_score
-from .metrics import (
-    energy_distance, fisher_divergence, mode_weights, precision_recall, relative_error, two_sample_test,
-)
+from .metrics import energy_distance, fisher_divergence, mode_weights, precision_recall, relative_error, two_sample_test
 from .ncsn import geometric_sigmas, ncsn_loss, ncsn_vr_loss, stratified_sigmas
 from .network import MLP, NoiseConditionalMLP, init_mlp
 from .recipe import sampler

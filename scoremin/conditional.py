@@ -57,8 +57,7 @@ dM/du = 2aM, to get d(Q/M)/du = −1/M. Q/M → 0 as u → ∞; and with ρ = (V
     (COND.13) x(σ)² ∝ (V + σ²)^{1−w} (v + σ²)^w,   from variance U to V^{1−w} v^w as U → ∞
     (COND.14) Q(0) = M(0) ∫_0^∞ du/M(u) = (V v − V^{2−2w} v^{2w})/((2w − 1)(V − v))
 
-For V = 2, v = 1, w = 4 the three are .400, .125 and .283: only Langevin dynamics at small noise finds the tilted
-density.
+For V = 2, v = 1, w = 4 the three are .400, .125, .283: only Langevin dynamics at small noise is right.
 
 Cost: given, one pass; posterior_score, twice a pass and m tangents, and back through them. Start as the posterior
 would, or from σ_max far above ‖E[x|y]‖ (SDE.4). Fails: (COND.7) where modes are far apart at middling σ and noise
@@ -70,7 +69,7 @@ Song et al. 2023 (fixed covariance); Ho & Salimans 2022 (guidance).
 
 import autograd.numpy as np
 
-from .checks import checked, function, maybe, observed, sampling
+from .checks import checked, demand, floats, function, maybe, observed, sampling
 from .derivatives import gradient, inner, jvp
 
 
@@ -101,9 +100,9 @@ def _slopes(HD, HCH, y, noise):
     values, R = np.linalg.eigh(HCH)                                          # (N,m) ascending, (N,m,m)
     kept, size = np.maximum(values, 0), np.maximum(np.abs(values), np.finfo(HCH.dtype).tiny)
     S = kept + noise**2                                                      # (N,m), its eigenvalues  (COND.15)
-    if not np.all(S[:, 0] > 4 * np.finfo(HCH.dtype).eps * S[:, -1]):
-        raise FloatingPointError("without noise, y has no covariance: rows of H depend on each other, or the Jacobian "
-                                 "of score is no density's")
+    regular = np.all(S[:, 0] > 4 * np.finfo(HCH.dtype).eps * S[:, -1])
+    demand(regular, "noise", noise, "more, for y has no covariance: rows of H depend on each other, or the "
+           "Jacobian of score is no density's", FloatingPointError)
     r = np.einsum("nij,ni->nj", R, y - HD) / S                               # (N,m), Rᵀr
     share = (kept[:, :, None] + kept[:, None]) / (size[:, :, None] + size[:, None])  # (N,m,m)  (COND.16)
     inside = 0.5 * share * (r[:, :, None] * r[:, None] - np.eye(len(S[0]), dtype=S.dtype) / S[:, None])
@@ -117,8 +116,7 @@ def posterior_score(score, x, sigma, H, y, noise, sigma_data=None):
     row; noise a standard deviation: divide rows of H and y where it differs. With sigma_data, the data's spread, the
     covariance of x given x̃ is fixed (COND.9); without, it is the score's own, made one (COND.15). FloatingPointError
     is raised where noise is 0 and y has no covariance, as for rows of H that depend on each other."""
-    if y.shape[-1] != len(H):
-        raise ValueError(f"y has shape {y.shape}; want ({len(H)},) or (N, {len(H)}), one number per row of H")
+    floats("y", y, None, (len(H),), (len(x), len(H)))                        # one number per row of H
     at = score.at(sigma) if hasattr(score, "at") else lambda x: score(x, sigma)
     moments = lambda x: _moments(at, x, sigma, H, sigma_data)
     s, HD, HCH = moments(x)                                                  # (N,d) (N,m) (N,m,m)

@@ -6,8 +6,8 @@ samples are easily drawn: it is the yardstick of the whole package. x is (N, d);
     (MIX.1)  p(x) = ∑_k w_k N(x; μ_k, Σ_k),   w_k > 0,  ∑_k w_k = 1
     (MIX.2)  log N(x; μ, Σ) = −½ (x−μ)ᵀ Σ⁻¹ (x−μ) − ½ log det Σ − (d/2) log 2π
 
-Without the factor d in the last term the density integrates to (2π)^((d−1)/2). For the score, ∇p = ∑_k w_k N_k ∇log N_k
-is divided by p; the ratios are the responsibilities r_k, with ∑_k r_k = 1:
+The last two terms are −½ log det 2πΣ; without the factor d the density integrates to (2π)^((d−1)/2). For the score,
+∇p = ∑_k w_k N_k ∇log N_k is divided by p; the ratios are the responsibilities r_k, with ∑_k r_k = 1:
 
     (MIX.3)  r_k(x) = w_k N(x; μ_k, Σ_k) / p(x)
     (MIX.4)  ∇log p(x) = −∑_k r_k(x) Σ_k⁻¹ (x−μ_k)
@@ -29,6 +29,12 @@ and so counts as one in derivatives:
 Data of any scale are standardised before training. With x = shift + scale·u, column by column, p_x = p_u/∏ scale, and
 
     (MIX.8)  u = (x − shift)/scale,   ∇log p_x(x) = ∇log p_u(u)/scale
+
+Columns that depend on each other may lose their correlations too, w = u Q⁻¹, Q symmetric. A correlation r is known from
+n rows as r̂, of variance about (1 − r²)²/n. Of all κ r̂ the nearest to r in mean square, summed over pairs i ≠ j, has
+κ = ∑ r²/∑ E r̂², where E r̂² = r² + Var r̂. Eigenvalues below .3 are raised to .3: thin directions stay thin in w.
+
+    (MIX.9)  Q² = I + κ r̂ off the diagonal,   κ = max(0, 1 − ∑ (1 − r̂_ij²)²/n / ∑ r̂_ij²)
 
 Mixtures, and the sums of standardise, compute in float64 whatever comes in, and give back the precision of x.
 """
@@ -61,11 +67,11 @@ class GaussianMixture:
         self.means = doubles("means", means)
         K, self.d = self.means.shape
         weights = floats("weights", untraced("weights", weights), np.float64, (K,))
+        self.covs = floats("covs", untraced("covs", covs), np.float64, (K, self.d, self.d)).copy()
         demand(weights.min() > 0 and abs(weights.sum() - 1) < 1e-6, "weights", weights, "numbers > 0 that sum to 1")
-        self.weights, self.covs = weights / weights.sum(), covariances(covs, K, self.d)
-        self.precisions = np.linalg.inv(self.covs)                           # (K,d,d)
-        self.log_scales = (np.log(self.weights) - 0.5 * np.linalg.slogdet(self.covs)[1]
-                           - 0.5 * self.d * np.log(2 * np.pi))                    # (K,)  (MIX.2)
+        demand(definite(self.covs), "covs", covs, "symmetric ones, positive definite beyond rounding")
+        self.weights, self.precisions = weights / weights.sum(), np.linalg.inv(self.covs)  # (K,) (K,d,d)
+        self.log_scales = np.log(self.weights) - 0.5 * np.linalg.slogdet(2 * np.pi * self.covs)[1]  # (K,)  (MIX.2)
 
     def _terms(self, x):
         diff = x[:, None, :] - self.means                                    # (N,K,d) float64, also where x is not
@@ -99,16 +105,12 @@ class GaussianMixture:
         return GaussianMixture(self.weights, self.means, self.covs + sigma**2 * np.eye(self.d))  # (MIX.6)
 
 
-def covariances(covs, K, d):
-    """covs (K,d,d) as they are, if each is symmetric and positive definite to more than rounding, in its own scale."""
-    covs = floats("covs", untraced("covs", covs), np.float64, (K, d, d)).copy()
-    deviations = np.sqrt(np.abs(np.einsum("kii->ki", covs))) + np.finfo(float).tiny**0.5  # (K,d) > 0
-    correlations = covs / (deviations[:, :, None] * deviations[:, None, :])  # (K,d,d)
-    demand(np.allclose(correlations, correlations.swapaxes(1, 2), rtol=0, atol=1e-9), "covs", covs, "symmetric ones")
-    least = np.linalg.eigvalsh(correlations)[:, 0]                           # (K,)
-    right = (least > 4 * d * np.finfo(float).eps).all()
-    demand(right, "the least eigenvalue of the correlations in covs", least, "all > 0 beyond rounding")
-    return covs
+def definite(covs):
+    """Whether covs (K,d,d) are symmetric and positive definite to more than rounding, each column in its own scale."""
+    scales = np.sqrt(np.abs(np.einsum("kii->ki", covs))) + np.finfo(float).tiny**0.5  # (K,d) > 0
+    R = covs / (scales[:, :, None] * scales[:, None])                        # (K,d,d) correlations
+    symmetric = np.abs(R - R.swapaxes(1, 2)).max() < 1e-9
+    return symmetric and np.linalg.eigvalsh(R).min() > 4 * covs.shape[1] * np.finfo(float).eps
 
 
 @checked(data=start)
@@ -117,10 +119,18 @@ def standardise(data):
     of the data is that of u over scale (MIX.8). Raises ValueError where a column is constant."""
     shift, scale = data.mean(axis=0, dtype=float), data.std(axis=0, dtype=float)  # (d,) (d,) sums in float64
     constant = (np.ptp(data, axis=0) == 0) | (scale < np.finfo(data.dtype).tiny**0.5)  # (d,) or its squares underflow
-    if constant.any():
-        raise ValueError(f"data is constant in columns {np.flatnonzero(constant)}; want columns that vary")
-    u = (data - shift) / scale                                               # (n,d)  (MIX.8)
-    return tuple(a.astype(data.dtype) for a in (u, shift, scale))            # (n,d) (d,) (d,)
+    demand(not constant.any(), f"data in columns {np.flatnonzero(constant)}", data[0, constant], "columns that vary")
+    return tuple(a.astype(data.dtype) for a in ((data - shift) / scale, shift, scale))  # (n,d) (d,) (d,)  (MIX.8)
+
+
+def decorrelated(u):
+    """w (n,d) and Q (d,d), u = w Q, for columns u (n,d) of deviation 1."""
+    n, d = u.shape
+    r = np.corrcoef(u.T) - np.eye(d)                                         # (d,d), 0 on the diagonal
+    kept = max(0, 1 - (np.sum((1 - r**2)**2) - d) / (n * np.sum(r**2) + 1e-99))  # κ  (MIX.9)
+    values, R = np.linalg.eigh(np.eye(d) + kept * r)                         # (d,) (d,d)
+    root = np.sqrt(np.maximum(values, 0.3))                                  # (d,)
+    return (u @ R / root) @ R.T, R * root @ R.T                              # (n,d) (d,d)  (MIX.9)
 
 
 @checked

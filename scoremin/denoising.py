@@ -20,8 +20,7 @@ constant that is (ESM.1) with q_σ for p: expand both squares, the cross terms a
 
 For a linear score s = −A(x̃ − m), and data of mean μ and covariance S (with 1/n), as in (ISM.8), the derivative in A is
 A(S + σ²I) − I, hence (DSM.11). For n data points, each of mass 1/n, in the place of p, (DSM.1) is (ESM.2), hence
-(DSM.7): on a fixed data set DSM and ESM on its KDE, with x̃ drawn from p_h, are one objective (Vincent); with x̃ at the
-data it is another (ESM.8).
+(DSM.7): on a fixed data set DSM and ESM on its KDE, with x̃ drawn from p_h, are one objective (Vincent).
 
     (DSM.11) J_DSM is least at A = (S + σ²I)⁻¹, m = μ,   for every S
     (DSM.7)  q_σ = p_h with h = σ
@@ -40,8 +39,7 @@ Which σ? Large σ is biased, s is the score of q_σ and not of p. For small σ 
 q_σ = p + ½σ²Δp + O(σ⁴), as E z = 0 and E zzᵀ = I; the gradient of its logarithm is (DSM.17). But small σ is noisy.
 Expand (DSM.4): the last term of (DSM.12) has the variance d/2σ⁴, is free of θ and disturbs the loss alone; the middle
 one gives the gradient a variance of order 1/σ². Of it the part zᵀs(x)/σ, s at the clean point, has the known mean 0.
-Taking that out (a control variate), and the last term, leaves the same mean gradient, (DSM.13), and, as σ → 0, SSM-VR
-with Gaussian probes:
+Taking that out (a control variate), and the last term, leaves the same mean gradient, (DSM.13), and, as σ → 0, SSM-VR:
 
     (DSM.17) ∇log q_σ = ∇log p + ½σ² ∇(Δp/p) + O(σ⁴),   so that DSM → ESM as σ → 0
     (DSM.12) J_DSM = E[½‖s(x̃)‖² + zᵀs(x̃)/σ + ‖z‖²/2σ²]
@@ -59,8 +57,7 @@ noise prediction with log σ uniform (NCSN.4) has just these weights, up to a co
 Other paths, other predictions. DDPM shrinks the data while it adds noise, x_t = √ᾱ x + √(1−ᾱ) z, and trains ẑ_t(x_t) on
 E‖z − ẑ_t(x_t)‖². That is twice (DSM.9) at one level in other variables, (DSM.15), with ẑ_t(x_t) = ẑ(x̃), and q_t the
 density of x_t. In general a network may see x_t = ax + bz in a time t and predict something else. Divided by a, x_t is
-x̃ at σ = b/a, so with D = E[x|x̃] it is x_t = aD + bẑ, and its mean velocity, here v, dots for d/dt, is the rate of
-that:
+x̃ at σ = b/a, so with D = E[x|x̃] it is x_t = aD + bẑ; the rate of that is the mean velocity, here v, dots for d/dt:
 
     (DSM.15) x̃ = x_t/√ᾱ,   σ² = (1 − ᾱ)/ᾱ,   ∇log q_t(x_t) = s(x̃)/√ᾱ = −ẑ(x̃)/√(1−ᾱ)
     (DSM.20) a = 1, b = σ (VE);   a = √ᾱ, b = √(1 − ᾱ) (VP);   a = 1 − t, b = t (linear, flow matching);   σ = b/a
@@ -69,8 +66,8 @@ that:
 VE in the time σ has v = ẑ; VP in the angle t, a = cos t, b = sin t, has √ᾱ ẑ − √(1 − ᾱ) D, called v-prediction; the
 linear path has ẑ − D. A prediction y of αẑ + βD is solved for ẑ by (DSM.22). On the linear path
 v − (z − x) = (1 + σ)(ẑ − z), as D − x = σ(z − ẑ), and dt = dσ/(1 + σ)²: flow matching with t uniform is noise
-prediction with σ uniform (DSM.23), which starves small σ: on two Gaussians a network has the errors (MET.1) .17, .022,
-.010, .0014 at σ = .1, .3, 1, 3. Where log σ is uniform, each factor of two has its share: .04, .016, .010, .003.
+prediction with σ uniform (DSM.23), which starves small σ: on two Gaussians a network has the error (MET.1) .17 at
+σ = .1, but .04 where log σ is uniform.
 
     (DSM.22) ẑ = (a y − β x_t)/(α a − β b),   s = −ẑ/σ
     (DSM.23) E‖v − (z − x)‖² = 2 (1 + σ)² σ² J_DSM,   ∫_0^1 E‖v − (z − x)‖² dt = 2 ∫_0^∞ σ² J_DSM dσ   (linear)
@@ -106,16 +103,6 @@ def tweedie(score, x_noisy, sigma):
     return x_noisy + sigma**2 * score(x_noisy)                               # (N,d)  (DSM.8)
 
 
-def path_at(path, sigma):
-    """t, a, b, ȧ, ḃ of a path at σ, like sigma."""
-    if path == "ve":
-        return sigma, 1.0, sigma, 0.0, 1.0                                   # (DSM.20) (DSM.21)
-    if path == "vp":
-        a = (1 + sigma**2)**-0.5                                             # √ᾱ
-        return a**2, a, sigma * a, -sigma * a, a                             # (DSM.20) (DSM.21)
-    return sigma / (1 + sigma), 1 / (1 + sigma), sigma / (1 + sigma), -1.0, 1.0  # (DSM.20) (DSM.21)
-
-
 @checked
 def as_score(model, predicts, path="ve"):
     """The score function s(x, sigma) of a model(x_t, t) that was trained for another prediction, on another path.
@@ -124,7 +111,9 @@ def as_score(model, predicts, path="ve"):
     whose data are at t = 1 is lambda x, t: -model(x, 1 - t). t comes as an array (N,)."""
     @checked(sigma=levels)
     def score(x, sigma):                                                     # (N,d) (N,1)
-        t, a, b, da, db = path_at(path, sigma)
+        a = {"ve": 1.0, "vp": (1 + sigma**2)**-0.5, "linear": 1 / (1 + sigma)}[path]
+        b = sigma * a                                                        # (N,1)  (DSM.20)
+        t, da, db = {"ve": (sigma, 0.0, 1.0), "vp": (a * a, -b, a), "linear": (b, -1.0, 1.0)}[path]  # (DSM.21)
         alpha, beta = {"noise": (1, 0), "denoiser": (0, 1), "score": (-1 / b, 0), "velocity": (db, da)}[predicts]
         y = model(a * x, t)                                                  # (N,d)
         return (beta * x - y) * a / (alpha * a - beta * b) / sigma           # (N,d)  (DSM.22)

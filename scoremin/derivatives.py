@@ -17,36 +17,16 @@ hides operations from autograd; where that can be seen, TypeError says so. For e
     score = lambda x: -x / (1 + np.sum(x**2, axis=1, keepdims=True))
 """
 
-import math
-
 import autograd.numpy as np
-from autograd import elementwise_grad, make_jvp
-from autograd.differential_operators import make_jvp_reversemode
+from autograd.differential_operators import elementwise_grad, make_jvp, make_jvp_reversemode
 from autograd.extend import defjvp, defvjp, primitive
 
 from .backprop import TRACING
 from .checks import checked
 
-
-@primitive
-def mean(a):
-    """E[a] over all entries, any shape -> ()."""
-    value = a.sum() / a.size
-    if not math.isfinite(value):
-        raise FloatingPointError(f"the loss is {value}: its terms leave the range of {a.dtype}")
-    return value
-
-
-@primitive
-def half_square(a):
-    """½‖a‖² of each row, (…,d) -> (…)."""
-    return 0.5 * np.einsum("...i,...i->...", a, a)
-
-
-@primitive
-def inner(a, b):
-    """aᵀb of each row, (…,d) (…,d) -> (…)."""
-    return np.einsum("...i,...i->...", a, b)
+mean = primitive(lambda a: a.sum() / a.size)                                 # E[a] over all entries, any shape -> ()
+half_square = primitive(lambda a: 0.5 * np.einsum("...i,...i->...", a, a))   # ½‖a‖² of each row, (…,d) -> (…)
+inner = primitive(lambda a, b: np.einsum("...i,...i->...", a, b))            # aᵀb of each row, (…,d) (…,d) -> (…)
 
 
 def along_b(g, a, b):
@@ -62,19 +42,16 @@ defvjp(inner, lambda ans, a, b: lambda g: along_b(g, a, b), lambda ans, a, b: la
 defjvp(inner, lambda g, ans, a, b: inner(g, b), lambda g, ans, a, b: inner(a, g))
 
 
-def pushed(f, x, v):
-    """f(x) and J v, in autograd's forward mode, or by two reverse passes where an operation has no rule for that."""
-    try:
-        return make_jvp(f)(x)(v)                                             # (JVP.1)
-    except NotImplementedError:
-        return f(x), make_jvp_reversemode(f)(x)(v)
-
-
 def along(f, x, v):
-    """f(x) and J v, v (N,d), or (M,N,d) one after the other."""
+    """f(x) and J v, v (N,d), or (M,N,d) one after the other; by two reverse passes where forward mode lacks a rule."""
+    if v.ndim == 3:
+        s, Jv = zip(*[along(f, x, v_m) for v_m in v])
+        return s[0], np.stack(Jv)                                            # (N,d) (M,N,d)
     with TRACING:
-        s, Jv = zip(*[pushed(f, x, v_m) for v_m in (v if v.ndim == 3 else [v])])
-    return s[0], np.stack(Jv) if v.ndim == 3 else Jv[0]                      # (N,d) like v
+        try:
+            return make_jvp(f)(x)(v)                                         # (N,d) (N,d)  (JVP.1)
+        except NotImplementedError:
+            return f(x), make_jvp_reversemode(f)(x)(v)                       # (N,d) (N,d)  (JVP.1)
 
 
 def gradient(f, x):
@@ -91,19 +68,11 @@ def jvp(score, x, v):
 
 @checked
 def divergence(score, x):
-    """s(x) (N,d) and the exact trace of its Jacobian (N,)."""
-    return score.divergence(x) if hasattr(score, "divergence") else trace(score, x)  # (N,d) (N,)  (JVP.2)
-
-
-def trace(score, x):
-    """The same by d directional derivatives: all at once of a score that knows them, with one pass for s; else one
-    after the other, so that memory does not grow with d²."""
-    units = np.broadcast_to(np.eye(x.shape[1], dtype=x.dtype)[:, None], (x.shape[1], *x.shape))  # (d,N,d)
-    if hasattr(score, "jvp"):
-        s, J = score.jvp(x, units)                                           # (N,d) (d,N,d)
-        return s, np.sum(units * J, axis=(0, 2))                             # (N,d) (N,)  (JVP.2)
+    """s(x) (N,d) and the exact trace of its Jacobian (N,): one direction at a time, so memory does not grow with d²."""
+    if hasattr(score, "divergence"):
+        return score.divergence(x)
     tr = 0
-    for j, unit in enumerate(units):
-        s, Jv = along(score, x, unit)                                        # (N,d) (N,d)
+    for j, unit in enumerate(np.eye(x.shape[1], dtype=x.dtype)):
+        s, Jv = jvp(score, x, np.broadcast_to(unit, x.shape))                # (N,d) (N,d)
         tr = tr + Jv[:, j]                                                   # (N,)  (JVP.2)
     return s, tr

@@ -14,8 +14,6 @@ Cost: ∇E takes a pass forward and one back, and training on it, with two deriv
 on a score. Fails: with piecewise linear activations (ISM.11). Source: LeCun et al. 2006.
 """
 
-from functools import partial
-
 from .backprop import evaluate, mlp_gradient
 from .checks import checked, demand, parameters
 from .derivatives import gradient
@@ -44,5 +42,5 @@ class EnergyMLP:
 def energy_score(energy):
     """The score function −∇E of any energy (N,d) -> (N,) that treats rows independently. An energy of your own
     is written with autograd.numpy; one that offers .gradient(x) is asked for that."""
-    slope = getattr(energy, "gradient", partial(gradient, energy))           # x -> ∇E (N,d)
+    slope = getattr(energy, "gradient", lambda x: gradient(energy, x))       # x -> ∇E (N,d)
     return checked(lambda x: -slope(x))                                      # (N,d)  (EBM.3)

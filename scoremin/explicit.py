@@ -23,24 +23,18 @@ other kernels, ∑_{i≠j} exp(−‖x_j−x_i‖²/2h²), so w_j = 1/(1 + r), a
 factor alone. The density too is overrated at x_j by its own kernel. Left out, (ESM.9) has a mean over j that estimates
 E_p log p_h: the h of its maximum is a bandwidth chosen by the data. Where rows repeat there is none: if x_j has m − 1
 equals, then as h → 0 they alone are left (ESM.10); add noise as wide as the spacing of rounded values first (REC.1).
+And a fit at the points x_j is not one at points x_j + hz of p_h (ESM.8); the latter is denoising (DSM.7):
 
     (ESM.6)  ∇log p_h(x_j) = r/(1 + r) · ∑_{i≠j} w_i^{(j)} (x_i − x_j)/h²
     (ESM.9)  log p_h^{(j)}(x_j) = log ∑_{i≠j} exp(−‖x_j−x_i‖²/2h²) − log(n − 1) − (d/2) log 2πh²
     (ESM.10) log p_h^{(j)}(x_j) → log (m − 1)/(n − 1) − d log h − (d/2) log 2π → ∞
-
-A fit at the data points x_j is another objective than a fit at points x_j + hz of p_h:
-
     (ESM.8)  ½ 1/n ∑_j ‖s_θ(x_j) − ∇log p_h(x_j)‖²,   not ½ E_{x~p_h} ‖s_θ(x) − ∇log p_h(x)‖²
-
-On two points ±1 the best s = −ax has a = (1 − tanh h⁻²)/h² in the first, a = 2/h² where one is left out, and
-a = 1/(1 + h²) in the second, which is denoising (DSM.7).
 
 Cost: a network pass for the loss, N·n kernels for the target. Fails: p_h is p blurred by h, a bias of order h²; less
 blur means more noise, hopeless in high d. And equal scores mean equal densities only where p > 0 is one region. Let
 p = ∑_k w_k p_k and p' = ∑_k w'_k p_k have the same parts with other weights. Where one part alone matters its weight is
-a factor, and ∇log p = ∇log p_k = ∇log p': no loss of this kind sees the weights of far modes. At .8, .2 against .5, .5
-on unit Gaussians at ±(5, 5) the two numbers of (ESM.7) are 1.2·10⁻¹¹ and .193. As the parts separate, with
-KL(p‖p') = E_p log p/p',
+a factor, and ∇log p = ∇log p_k = ∇log p': no loss of this kind sees the weights of far modes. As the parts separate,
+with KL(p‖p') = E_p log p/p',
 
     (ESM.7)  ½ E_p ‖∇log p' − ∇log p‖² → 0,   KL(p‖p') → ∑_k w_k log(w_k/w'_k)
 
@@ -50,7 +44,7 @@ Wenliang & Kanagawa 2020 (ESM.7).
 
 import autograd.numpy as np
 
-from .checks import checked
+from .checks import checked, demand
 from .data import log_sum_exp, row_max
 from .derivatives import half_square, mean
 
@@ -66,17 +60,14 @@ def explicit_loss(score, x, target):
 
 def _kernels(x, data, h, leave_one_out):
     """For blocks of rows of x: the differences x_i − x, one (B,n) a coordinate, and −‖x − x_i‖²/2h² (B,n)."""
-    if leave_one_out and (len(data) < 2 or not np.array_equal(x, data)):
-        raise ValueError(f"leave_one_out wants x to be data itself, at least 2 rows; shapes {x.shape}, {data.shape}")
-    n, d = data.shape
-    rows = max(1, BLOCK // (n * d))
+    alike = len(data) > 1 and np.array_equal(x, data)
+    demand(alike or not leave_one_out, "leave_one_out", True, f"x, {x.shape}, to be data itself, at least 2 rows")
+    rows = max(1, BLOCK // data.size)
     for start in range(0, len(x), rows):
-        block = x[start:start + rows]                                        # (B,d)
-        shifts = [data[:, j] - block[:, j:j + 1] for j in range(d)]          # d of (B,n)
+        shifts = [x_i - x_j[:, None] for x_i, x_j in zip(data.T, x[start:start + rows].T)]  # d of (B,n)
         a = sum(shift**2 for shift in shifts) / (-2 * h**2)                  # (B,n)
         if leave_one_out:
-            own = np.arange(n) == start + np.arange(len(block))[:, None]
-            a = np.where(own, -np.inf, a)
+            a = np.where(np.eye(*a.shape, k=start, dtype=bool), -np.inf, a)
         yield shifts, a
 
 

@@ -18,13 +18,12 @@ Integration by parts moves the derivative to s. Along each line parallel to axis
 C does not depend on θ, so both losses have the same gradient; and J_ESM ≥ 0 is 0 at s = ∇log p. By hand, in one
 dimension, s = −a(x − m) has J_ISM = ½a²E(x − m)² − a, whose derivatives in m and a are 0 at (ISM.15). In more
 dimensions, on data of mean μ and covariance S (with 1/n, not 1/(n−1)), a linear score s(x) = −A(x − m) has the
-derivative AS − I in A, at m = μ:
+derivative AS − I in A, at m = μ. A pixel that never changes, or collinear columns, have Se = 0 for some e, and must go
+before training (ISM.14); (DSM.11) has no such exception:
 
     (ISM.15) m = E x and a = 1/Var x: the score of the Gaussian with the data's mean and variance (with 1/n)
     (ISM.8)  J_ISM = ½ tr(A S Aᵀ) + ½‖A(μ − m)‖² − tr A,   least at A = S⁻¹, m = μ, if S⁻¹ exists
     (ISM.14) if Se = 0 for a unit vector e, then A = c eeᵀ, m = μ has J_ISM = −c, unbounded below
-
-so a pixel that never changes, or collinear columns, must go before training ((DSM.11) has no such exception).
 
 (ISM.2) and (ISM.3) hold for any field in the place of s. The constant unit vector e_j has the divergence 0, and x_i e_j
 has 1 if i = j, else 0. If p and x p → 0 far out, this gives (ISM.7), a check for any learned score. It is Stein's
@@ -39,9 +38,8 @@ does: let s(x) = −(x − x_i)/τ² near each x_i (ISM.9). (b) Where p does not
 (ISM.3) is false: (ISM.10) for uniform p on [0, 1]. A weight g(x) ≥ 0, (N,d) or (N,1), that vanishes there repairs it,
 for positive data g = x or x². With g ∘ s for the field, p g ∘ s → 0 there too, (ISM.3) holds again, and the square
 expands as in (ISM.1), to (ISM.17). Where g is one number a point the closed-form trace (ISM.13) serves, by (ISM.20).
-For N(.5, 1) cut at 0 the best Gaussian of (ISM.4) has mean 1.009 and precision 2.057, that of g = x has .5 and 1. (c)
-ReLU: φ'' = 0 except at kinks, which no sample hits. A ReLU score network has a trace, but its gradient misses how kinks
-move, and is biased. A piecewise linear energy has a piecewise constant score, so the flat density is optimal (ISM.11):
+(c) ReLU: φ'' = 0 except at kinks, which no sample hits. A ReLU score network has a trace, but its gradient misses how
+kinks move, and is biased. A piecewise linear energy has a piecewise constant score: the flat density is best (ISM.11):
 
     (ISM.9)  J_ISM = −d/τ² → −∞ as τ → 0
     (ISM.10) E_p[s'] = s(1) − s(0), not −E_p[s ∇log p] = 0
@@ -85,9 +83,8 @@ def implicit_loss(score, x):
 def generalised_loss(score, x, g):
     """E[½‖√g ∘ s‖² + ∇·(g ∘ s)], a scalar, for data with a boundary, where g(x) >= 0, (N,d) or (N,1), vanishes.
     g is written with autograd.numpy; g = 1 is implicit_loss. Source: Hyvärinen 2007."""
-    weight = g(x)                                                            # (N,d) or (N,1)
-    if weight.shape[1] == 1:
-        (s, tr), slope = divergence(score, x), gradient(lambda x: g(x)[:, 0], x)  # (N,d) (N,) (N,d)
-        return mean(weight[:, 0] * (tr + half_square(s)) + inner(slope, s))  # ()  (ISM.20)
-    gs, tr = divergence(lambda x: g(x) * score(x), x)                        # (N,d) (N,)
-    return mean(0.5 * inner(gs, score(x)) + tr)                              # ()  (ISM.17)
+    if g(x).shape[1] > 1:
+        gs, tr = divergence(lambda x: g(x) * score(x), x)                    # (N,d) (N,)
+        return mean(0.5 * inner(gs, score(x)) + tr)                          # ()  (ISM.17)
+    (s, tr), slope = divergence(score, x), gradient(lambda x: g(x)[:, 0], x)  # (N,d) (N,) (N,d)
+    return mean(g(x)[:, 0] * (tr + half_square(s)) + inner(slope, s))        # ()  (ISM.20)

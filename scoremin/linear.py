@@ -9,14 +9,12 @@ times the sum of all W_ik²; the derivative in W is then W F + ridge W + Uᵀ, z
     (LIN.2)  W = −Uᵀ (F + ridge I)⁻¹,   with no ridge, if F⁻¹ exists, J_ISM = −½ tr(Uᵀ F⁻¹ U)
 
 Take f = (1, x) and data of mean μ, covariance S (with 1/n). F = [[1, μᵀ], [μ, S + μμᵀ]], and U is 0 above I. W = [b, A]
-must solve b + Aμ = 0 and bμᵀ + A(S + μμᵀ) = −I; put the first in the second, AS = −I. The best linear score is the
-Gaussian's, as (ISM.8) says:
+must solve b + Aμ = 0 and bμᵀ + A(S + μμᵀ) = −I; put the first in the second, AS = −I. The best is the Gaussian's:
 
     (LIN.3)  s(x) = −S⁻¹(x − μ)
 
 Richer features need the ridge. With more features than points there is a ν ≠ 0 with νᵀf = 0 at all of them. For
-W = −t Uᵀν νᵀ the first term of (LIN.1) is 0, and the second is all that is left: the loss falls without end, as it does
-on single points (ISM.9):
+W = −t Uᵀν νᵀ the first term of (LIN.1) is 0, and the second is all that is left: the loss falls without end:
 
     (LIN.4)  J_ISM = −t ‖Uᵀν‖² → −∞ as t → ∞,   unless Uᵀν = 0, as where one feature stands twice
 
@@ -47,7 +45,7 @@ Li & Turner 2018 (LIN.6); Zhou et al. 2020 (LIN.7).
 
 import autograd.numpy as np
 
-from .checks import Size, checked, floats, start, untraced
+from .checks import Size, checked, demand, floats, start, untraced
 from .derivatives import along
 
 
@@ -56,14 +54,12 @@ def linear_score(features, x, ridge=0.0):
     """The score function s(x) = W f(x) that minimises J_ISM + ½ ridge ‖W‖² on the points x (N,d).
     features(x), (N,d) -> (N,m), treats rows independently and is written with autograd.numpy. Raises ValueError
     where ridge is 0 and the features are linearly dependent on x: no minimum, or no single one (LIN.4)."""
-    units = [np.broadcast_to(unit, x.shape) for unit in np.eye(x.shape[1], dtype=x.dtype)]
-    values, slopes = zip(*[along(features, x, unit) for unit in units])             # d of (N,m)
-    f = untraced("features(x)", values[0])                                   # (N,m)
-    F = f.T @ f / len(x) + ridge * np.eye(f.shape[1], dtype=x.dtype)         # F + ridge I (m,m)  (LIN.1)
-    U = np.stack([slope.mean(axis=0) for slope in slopes], axis=1)           # (m,d)  (LIN.1)
-    if not np.isfinite(F).all() or np.linalg.matrix_rank(F, hermitian=True) < len(F):
-        raise ValueError(f"features(x), {f.shape}, are linearly dependent on x, or of sizes too far apart; want fewer, "
-                         "standardised, or more ridge")
+    units = np.broadcast_to(np.eye(x.shape[1], dtype=x.dtype)[:, None], (x.shape[1], *x.shape))  # (d,N,d)
+    f, slopes = along(features, x, units)                                    # (N,m) (d,N,m)
+    F = untraced("features(x)", f.T @ f / len(x)) + ridge * np.eye(f.shape[1], dtype=x.dtype)  # (m,m)  (LIN.1) (LIN.2)
+    U = slopes.mean(axis=1).T                                                # (m,d)  (LIN.1)
+    full = np.isfinite(F).all() and np.linalg.matrix_rank(F, hermitian=True) == len(F)
+    demand(full, "features(x)", f, "fewer, standardised, or more ridge: linearly dependent, or of sizes too far apart")
     W = -np.linalg.solve(F, U)                                               # (m,d), Wᵀ  (LIN.2)
     wide = lambda name, x, _: floats(name, x, None, (Size("N"), len(W.T)))
     return checked(lambda x: np.dot(features(x), W), x=wide)                 # (N,d)

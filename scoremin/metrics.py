@@ -17,9 +17,9 @@ probability F(t)(1 − G(t)) + G(t)(1 − F(t)), so E|x − y| is the integral o
 
     (MET.5)  ED(a, b) = 2/c_d · E_u ∫ (F_u(t) − G_u(t))² dt ≥ 0
 
-zero only for equal laws, since projections determine a law. Means run over all pairs, also i = i', so that
-finite samples of one law give a positive floor of about (1/n + 1/m) E‖a − a'‖: compare with real against
-real. With weights w = 1/n on rows of a and −1/m on those of b, and R the matrix of all distances,
+zero only for equal laws, since projections determine a law. Means run over all pairs, also i = i', so samples of one
+law have a positive floor, about (1/n + 1/m) E‖a − a'‖: compare with real against real. With weights w = 1/n on rows of
+a and −1/m on those of b, and R the matrix of all distances,
 
     (MET.3)  ED(a, b) = −wᵀ R w
 
@@ -44,13 +44,12 @@ it lies in the ball of b_j with probability k/m, and over all j
 spread unevenly: at k = 1 on a line a_i misses the ball of either neighbour with probability ½, of both with ¼, and
 the precision is ¾; in many dimensions few b_j lie in many balls. So compare with real against real here too.
 
-All but the first two functions compute in float64 whatever comes in.
-Sources: Székely & Rizzo 2013; Kynkäänniemi et al. 2019 (MET.7).
+All but the first two functions compute in float64. Sources: Székely & Rizzo 2013; Kynkäänniemi et al. 2019 (MET.7).
 """
 
 import numpy as np
 
-from .checks import Watched, checked, doubles, start
+from .checks import Watched, checked, demand, doubles, start
 from .data import squared_distances
 from .explicit import explicit_loss
 
@@ -66,8 +65,7 @@ def relative_error(score, target, x):
     """fisher_divergence over that of s = 0: a mean square, whose root is the size of the error in the score's."""
     truth = target(x)                                                        # (N,d)
     size = explicit_loss(np.zeros_like, x, truth)                            # ()
-    if not size > 0:
-        raise ValueError("target(x) is 0 at every x: no error is relative to it")
+    demand(size > 0, "target(x)", 0.0, "one that is not 0 at every x: no error is relative to that")
     return explicit_loss(score, x, truth) / size                             # ()  (MET.1)
 
 
@@ -75,14 +73,13 @@ def distances(a, b):
     """‖a_n − b_m‖, (N,d) (M,d) float64 -> (N,M), each to ten digits and better.
 
     By differences where d is small; else by a² − 2ab + b² about the mean of b, and by differences those pairs in which
-    its rounding, at most (d + 4)(‖a‖ + ‖b‖)² ulp, is more than 10⁻¹⁰ of the square."""
+    its rounding, at most 2(d + 4)(a² + b²) ulp, may be above 10⁻¹⁰ of the square: where that is ≤ 10⁻⁵ d(a² + b²)."""
     if a.shape[1] <= 16:
         return np.sqrt(squared_distances(a, b))
     p, q = a - b.mean(axis=0), b - b.mean(axis=0)
-    size_p, size_q = np.sqrt(np.einsum("nd,nd->n", p, p))[:, None], np.sqrt(np.einsum("nd,nd->n", q, q))
-    R = size_p**2 - 2 * np.dot(p, q.T) + size_q**2                           # (N,M)
-    error = (a.shape[1] + 4) * np.finfo(float).eps * (size_p + size_q)**2
-    for n, m in zip(*np.nonzero(~(error < 1e-10 * R))):
+    squares = np.sum(p**2, axis=1)[:, None] + np.sum(q**2, axis=1)           # (N,M)
+    R = squares - 2 * np.dot(p, q.T)                                         # (N,M)
+    for n, m in zip(*np.nonzero(~(R > 1e-5 * a.shape[1] * squares))):
         R[n, m] = np.sum((a[n] - b[m])**2)
     return np.sqrt(R)
 
@@ -106,9 +103,8 @@ def neighbour_distance(a, b, k):
 
 
 def _share_within(a, b, k):
-    """Share of a (n,d) in the balls of b (m,d)."""
-    radii = neighbour_distance(b, b, k + 1)                                  # (m,)  (MET.6) b_j itself is the first
-    radii *= 1 + 1e-9                                                        # what is as far is within, beyond rounding
+    """Share of a (n,d) in the balls of b (m,d); b_j is the first of its own neighbours."""
+    radii = (1 + 1e-9) * neighbour_distance(b, b, k + 1)                     # (m,)  (MET.6) what is as far is within
     return sum(np.sum((R <= radii).any(axis=1)) for R in _in_blocks(a, b)) / len(a)  # ()  (MET.7)
 
 
@@ -116,8 +112,7 @@ def _share_within(a, b, k):
 def precision_recall(a, b, k=3):
     """Share of samples a (n,d) within reach of real points b (m,d), and of b within reach of a: in a ball around one
     of them that holds its k nearest. k below n and m."""
-    if k >= min(len(a), len(b)):
-        raise ValueError(f"k is {k}, of {len(a)} and {len(b)} points; want fewer neighbours than points")
+    demand(k < min(len(a), len(b)), "k", k, f"fewer neighbours than points, of which there are {len(a)} and {len(b)}")
     return _share_within(a, b, k), _share_within(b, a, k)                    # () ()  (MET.7)
 
 

@@ -10,32 +10,28 @@ reaching into the next by the same factor γ = σ_i/σ_{i+1}, and one network s_
     (NCSN.3) J_NCSN(θ) = 1/L ∑_i λ(σ_i) ℓ(θ; σ_i)
 
 Of ten equal steps in σ from 10 to .01 the last would have two thirds of the range of log σ. So the network is given
-log σ (NET.4) too; with sines of it, as others do, or without. A target of size √d/σ would drown the large levels: with
-λ = 1 one level σ = .01 weighs as much as 10⁴ of σ = 1. With λ(σ) = σ² the residual is that of noise prediction (DSM.9),
-of order 1 everywhere (NCSN.4). Take z itself where it is known: (x̃ − x)/σ² loses its digits at small σ. The mean over
-levels is one over a random level per row, sigma (N,), uniform over the levels. For a linear score −A(x − m) shared by
-all, on data of covariance S, level i has the derivative E[(−A(x̃ − m) + z/σ_i)(x̃ − m)ᵀ] = I − A(S + σ_i²I) in −A; the
-weighted sum of these is 0 at (NCSN.5).
+log σ (NET.4) too. A target of size √d/σ would drown the large levels: with λ = 1 one level σ = .01 weighs as much as
+10⁴ of σ = 1. With λ(σ) = σ² the residual is that of noise prediction (DSM.9), of order 1 everywhere (NCSN.4). Take z
+itself where it is known: (x̃ − x)/σ² loses its digits at small σ. The mean over levels is one over a random level per
+row, sigma (N,). For a linear score −A(x − m) shared by all, on data of covariance S, level i has the derivative
+E[(−A(x̃ − m) + z/σ_i)(x̃ − m)ᵀ] = I − A(S + σ_i²I) in −A; the weighted sum of these is 0 at (NCSN.5).
 
     (NCSN.4) σ² ℓ(θ; σ) = ½ E ‖σ s_θ(x + σz, σ) + z‖²,   = d/2 at s = 0, at every level
     (NCSN.5) A = (∑_i λ_i)(∑_i λ_i (S + σ_i²I))⁻¹
 
 Which levels? Two rules (Song & Ermon 2020). Chains of level 1 must reach any point from any other. On any line, points
 at most D apart lie in an interval of length D, so have a variance of at most ¼D², however weighted; by (DSM.16)
-∂²log q_σ ≤ (¼D²/σ⁴ − 1/σ²)I, which is negative above σ = ½D: log q_σ is concave, and has one mode. The rule (NCSN.6)
-takes twice that.
+∂²log q_σ ≤ (¼D²/σ⁴ − 1/σ²)I, negative above σ = ½D: log q_σ is concave, and has one mode. (NCSN.6) is twice that.
 
 And a chain that comes down from level i must find itself where the score of level i + 1 was trained. ‖z‖² has mean d
 and variance 2d, so ‖z‖ ≈ √d + (‖z‖² − d)/(2√d) has variance ½: noise of level i lies in a shell, ‖σ_i z‖ about
 N(√d σ_i, σ_i²/2). Let half of level i + 1, a share that wastes no levels, lie within 3 deviations of the shell of level
 i. In units of σ_{i+1}/√2 these are 3γ, and the shells are √(2d)(γ − 1) apart: with Φ the normal distribution function,
-(NCSN.7) gives γ from d, and with it the number of levels.
+(NCSN.7) gives γ from d, and with it the number of levels. The first Φ is all but 1, so γ = 1/(1 − 3/√(2d)): 19.5 at
+d = 5, 1.04 at d = 3072. For d ≤ 4 the left side stays above .997 at any γ; take 2 or less there.
 
     (NCSN.6) σ_1 ≈ D = max_ij ‖x_i − x_j‖
     (NCSN.7) Φ(√(2d)(γ − 1) + 3γ) − Φ(√(2d)(γ − 1) − 3γ) ≈ ½
-
-The first Φ is all but 1, so γ = 1/(1 − 3/√(2d)): 19.5 at d = 5, 1.04 at d = 3072. For d ≤ 4 the left side stays above
-.997 at any γ; take 2 or less there.
 
 Two devices take noise out of the gradient and leave its mean. The first puts each point under z and under −z. Split the
 gradient g of a row into its even and its odd part in z, g_e + g_o; z is symmetric, so E g_o = E g_e g_o = 0 (NCSN.8).
@@ -55,7 +51,7 @@ Sources: Song & Ermon 2019, eq. 5, 6; Song & Ermon 2020 (choice of levels).
 
 import autograd.numpy as np
 
-from .checks import checked, noise_levels, several
+from .checks import checked, demand, noise_levels, several
 from .derivatives import half_square, mean
 
 
@@ -83,8 +79,7 @@ def even_loss(score, x, z, sigma):
 @checked(n=several)
 def geometric_sigmas(sigma_max, sigma_min, n):
     """n noise levels (n,) from sigma_max down to sigma_min in equal ratios."""
-    if not sigma_max > sigma_min * (1 + 4e-16 * n):
-        raise ValueError(f"sigma_max is {sigma_max}, sigma_min {sigma_min}; want room for {n} levels")
+    demand(sigma_max > sigma_min * (1 + 4e-16 * n), "sigma_max", sigma_max, f"well above sigma_min, {sigma_min}")
     return np.geomspace(sigma_max, sigma_min, n)                             # (n,)  (NCSN.1)
 
 

@@ -12,10 +12,10 @@ here and in BP. With φ = SiLU,
 ς is 0, as it should be, and as ς' is a polynomial in ς, derivatives of every order stay finite.
 
 One network serves all noise levels when it also sees σ (why one wants that, NCSN tells). Its input is scaled to unit
-size. Its output is divided by σ: 1/σ is the size of the target −z/σ and bounds the score, E‖s‖² ≤ d/σ² by (DSM.3), and
-−f predicts the noise z (DSM.10). At one σ that is an MLP of x alone, with the constants moved into its weights (NET.5);
-its derivatives G_l = ∂ℓ/∂W_l and g_l = ∂ℓ/∂b_l give those of the network (NET.6). A single layer takes both changes.
-With σ_data the spread of the data,
+size, with σ_data the spread of the data. Its output is divided by σ: 1/σ is the size of the target −z/σ and bounds the
+score, E‖s‖² ≤ d/σ² by (DSM.3), and −f predicts the noise z (DSM.10). At one σ that is an MLP of x alone, with the
+constants moved into its weights (NET.5); a single layer takes both changes. Its derivatives G_l = ∂ℓ/∂W_l and
+g_l = ∂ℓ/∂b_l give those of the network (NET.6):
 
     (NET.4)  s(x, σ) = f([x/τ, log σ])/σ,   τ² = σ² + σ_data²
     (NET.5)  W_1 → W_1[:d]/τ,   b_1 → b_1 + log σ W_1[d],   W_L → W_L/σ,   b_L → b_L/σ
@@ -36,13 +36,11 @@ there samples keep the spread that they start with. The cure, skip=True, is to a
 
 For data of mean 0 and E‖x‖² = d σ_data², E‖t‖² = d at every σ: t is −z where σ is small, x/σ_data where it is large.
 If their covariance is σ_data² I, E[t x̃ᵀ] = 0: nothing linear is left to learn, and for Gaussian data f = 0 is best.
-The denoiser (DSM.8), x̃ σ_data²/τ² + f σσ_data/τ, tends to x̃ as σ → 0, as it should, for any bounded f.
 
 Sources: Song & Ermon 2020, technique 3 (1/σ); Karras et al. 2022 (scaling, skip).
 """
 
 import math
-from functools import partial
 from itertools import pairwise
 
 import autograd.numpy as np
@@ -50,21 +48,14 @@ from autograd.extend import defjvp, defvjp, primitive
 
 from .backprop import evaluate, in_blocks, mlp, mlp_jvp, mlp_trace, traced
 from .checks import checked, demand, levels, parameters
-from .derivatives import along, trace
+from .derivatives import along, divergence, inner
 
 quiet = np.errstate(over="ignore")                                           # e^−y may be infinite: ς is 0 then
 sigmoid = primitive(quiet(lambda y: 1 / (1 + np.exp(-y))))                   # ς  (NET.2)
 silu = primitive(quiet(lambda y: y / (1 + np.exp(-y))))                      # φ  (NET.2)
-
-
-def silu_slope(y):
-    """φ'(y)."""
-    gate = sigmoid(y)
-    return gate * (1 + y * (1 - gate))                                       # (NET.3)
-
-
 defvjp(sigmoid, lambda ans, y: lambda g: g * ans * (1 - ans))                # (NET.3)
 defjvp(sigmoid, lambda g, ans, y: g * ans * (1 - ans))                       # (NET.3)
+silu_slope = lambda y: sigmoid(y) * (1 + y * (1 - sigmoid(y)))               # φ'  (NET.3)
 defvjp(silu, lambda ans, y: lambda g: g * silu_slope(y))
 defjvp(silu, lambda g, ans, y: g * silu_slope(y))
 
@@ -78,10 +69,9 @@ def init_mlp(rng, sizes, dtype=np.float64):
 
 def plain(params, x):
     """f(x), (N,in) -> (N,out)."""
-    for W, b in params[:-1]:
-        x = silu(np.dot(x, W) + b)                                           # (N,k)  (NET.1)
-    W, b = params[-1]
-    return np.dot(x, W) + b                                                  # (N,out)  (NET.1)
+    for l, (W, b) in enumerate(params):
+        x = np.dot(silu(x) if l else x, W) + b                               # (N,out)  (NET.1)
+    return x
 
 
 def network(params, x):
@@ -96,12 +86,11 @@ def inclined(f, slope, x):
 
 class MLP:
     """Score function s(x), (N,d) -> (N,d), that knows its own derivatives. params: a list of (W (in,out), b (out,))
-    from d inputs to d outputs, float32 or float64. Raises TypeError or ValueError where the layers do not fit."""
+    from d inputs to d outputs, float32 or float64. slope·x is added to its output: a skip, as NoiseConditionalMLP.at
+    wants it. Raises TypeError or ValueError where the layers do not fit."""
 
-    slope = 0.0                                                              # of a skip: NoiseConditionalMLP.at
-
-    def __init__(self, params):
-        self.params, self.d, outputs = parameters(params)
+    def __init__(self, params, slope=0.0):
+        self.slope, (self.params, self.d, outputs) = slope, parameters(params)
         demand(outputs == self.d, "the number of outputs of params", outputs, f"{self.d}, as of inputs")
 
     @checked
@@ -111,16 +100,18 @@ class MLP:
     @checked
     def jvp(self, x, v):
         """s (N,d), and Jv like v, (N,d) or (M,N,d)."""
-        s, Jv = evaluate(lambda params, x, v: along(partial(plain, params), x, v), mlp_jvp, self.params, x, v)
+        s, Jv = evaluate(lambda params, x, v: along(lambda x: plain(params, x), x, v), mlp_jvp, self.params, x, v)
         return inclined(s, self.slope, x), inclined(Jv, self.slope, v)       # (N,d) like v  (NET.10)
 
     @checked
     def divergence(self, x):
-        """s (N,d), and tr ∂s/∂x (N,): in closed form for two hidden layers, else by d tangents."""
-        if len(self.params) == 3:
-            s, tr = evaluate(lambda params, x: trace(partial(plain, params), x), mlp_trace, self.params, x)  # (ISM.13)
+        """s (N,d), and tr ∂s/∂x (N,): in closed form for two hidden layers, else by d tangents at once."""
+        if len(self.params) == 3:                                            # (ISM.13)
+            s, tr = evaluate(lambda params, x: divergence(lambda x: plain(params, x), x), mlp_trace, self.params, x)
             return inclined(s, self.slope, x), inclined(tr, self.slope, self.d)  # (N,d) (N,)  (NET.10)
-        return trace(self, x)                                                # (N,d) (N,)  (JVP.2)
+        units = np.broadcast_to(np.eye(self.d, dtype=x.dtype)[:, None], (self.d, *x.shape))  # (d,N,d)
+        s, J = self.jvp(x, units)                                            # (N,d) (d,N,d)
+        return s, np.sum(inner(units, J), axis=0)                            # (N,d) (N,)  (JVP.2)
 
 
 class NoiseConditionalMLP:
@@ -130,8 +121,7 @@ class NoiseConditionalMLP:
 
     @checked
     def __init__(self, params, sigma_data=1.0, skip=False):
-        self.params, inputs, self.d = parameters(params)
-        self.sigma_data, self.skip = sigma_data, skip
+        (self.params, inputs, self.d), self.sigma_data, self.skip = parameters(params), sigma_data, skip
         demand(inputs == self.d + 1, "the number of inputs of params", inputs, f"{self.d + 1}, d and σ")
 
     @checked(sigma=levels)
@@ -146,9 +136,7 @@ class NoiseConditionalMLP:
     def at(self, sigma):
         """The score function s(·, sigma) at one level, an MLP with a slope where there is a skip."""
         tau = (sigma**2 + self.sigma_data**2)**0.5
-        size = sigma * tau / self.sigma_data if self.skip else sigma
+        size, slope = (sigma * tau / self.sigma_data, -1 / tau**2) if self.skip else (sigma, 0.0)  # (NET.10)
         (W, b), *rest = self.params                                          # (d+1,k) (k,)
         *layers, (W, b) = [(W[:-1] / tau, b + math.log(sigma) * W[-1]), *rest]  # (NET.5)
-        score = MLP([*layers, (W / size, b / size)])                         # (NET.5)
-        score.slope = -1 / tau**2 if self.skip else 0.0                      # (NET.10)
-        return score
+        return MLP([*layers, (W / size, b / size)], slope)                   # (NET.5)

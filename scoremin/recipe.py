@@ -1,7 +1,7 @@
 """A recipe (REC): from own data, a table or pictures, to new rows in three lines, and how good they are.
 
 Columns. Whole numbers, and values that each come in two rows or more, have no density. Uniform noise as wide as their
-least spacing q gives them one; rounding to the nearest, rounded=True, leads back:
+least spacing q gives them one; rounding to the nearest, unless rounded=False, leads back:
 
     (REC.1)  x̃ = x + q(r − ½), r uniform on [0, 1):   round(x̃) = x,   Var x̃ = Var x + q²/12
 
@@ -9,6 +9,8 @@ Each column then gets mean 0 and deviation 1 (MIX.8); with one_scale=True, where
 one scale. Heavy tails, E u⁴ > 6, and few values, q > ½ deviation, go rank by rank to n standard normal draws:
 
     (REC.2)  u_(i) = z_(i),   of x_(i) and of z the i-th smallest, equals in random order
+
+Then, but for one_scale, correlations go into a matrix (MIX.9), so that those of few rows, too, come back.
 
 Levels. σ_1 is the largest distance between rows (NCSN.6), the ratio that of (NCSN.7) with its second Φ at 0, at most
 1.15: calls are cheap. Noise is about σ√d long. Far below the distance to the nearest other row, the best denoiser
@@ -48,6 +50,7 @@ from warnings import warn
 import numpy as np
 
 from .checks import checked, maybe, table
+from .data import decorrelated
 from .langevin import annealed_langevin
 from .metrics import distances, energy_distance, neighbour_distance
 from .ncsn import even_loss, geometric_sigmas, ncsn_loss, stratified_sigmas
@@ -56,17 +59,16 @@ from .sde import dpm_solver
 from .train import fit, last_best, until_it_rises
 
 
-def code(column, rng, distinct, unit):
-    """u and x̃ (n,) for a column (n,) of a table of so many distinct rows, and its values, None for dense ones."""
+def code(column, j, rng, distinct, unit):
+    """u and x̃ (n,) of column j (n,) of a table of so many distinct rows, and its values, None for dense ones."""
     values = np.unique(column)
     q = np.diff(values).min() * (2 * len(values) <= max(distinct, 19) or (values == np.rint(values)).all())
     x = column + q * (rng.random(len(column)) - 0.5)                         # (n,)  (REC.1)
     u = (x - x.mean()) / (unit or x.std())                                   # (n,)  (MIX.8)
-    tails = np.mean(u**4) / np.mean(u**2)**2
-    if not unit and (tails > 6 or q > 0.5 * x.std()):
+    if not unit and ((tails := np.mean(u**4) / np.mean(u**2)**2) > 6 or q > 0.5 * x.std()):
         u[np.lexsort((rng.random(len(x)), x))] = np.sort(rng.standard_normal(len(x)))  # (n,)  (REC.2)
-    if not q and tails > max(6, 0.1 * len(x)):
-        warn(f"a few rows hold most of the spread of a column that goes up to {x.max():.3g}", stacklevel=5)
+    if not q and not unit and tails > max(6, 0.1 * len(x)):
+        warn(f"a few rows hold most of the spread of column {j}, which goes up to {x.max():.3g}", stacklevel=5)
     return u, x, values if q else None
 
 
@@ -81,15 +83,14 @@ def levels(u, sigma_min):
     few, d = u[::1 + len(u) // 500], u.shape[1]                              # (500,d) at most
     sigma_max, near = distances(few, few).max(), np.median(neighbour_distance(few, np.unique(u, axis=0), 2))  # (NCSN.6)
     sigma_min = sigma_min or float(np.clip(0.3 * near / d**0.5, 0.02, 0.15))  # (REC.3)
-    ratio = 1 / max(1 / 1.15, 1 - 3 / (2 * d)**0.5)                          # (NCSN.7)
-    return geometric_sigmas(sigma_max, sigma_min, 2 + int(np.log(sigma_max / sigma_min) / np.log(ratio)))
+    n = 2 + max(0, int(np.log(sigma_max / sigma_min) / -np.log(max(1 / 1.15, 1 - 3 / (2 * d)**0.5))))  # (NCSN.7)
+    return geometric_sigmas(sigma_max, sigma_min, n)
 
 
 def train(rows, held, sigmas, rng, steps, progress):
     """The score (x, sigma) of rows (n,d) under noise, and {step: NCSN loss of the rows held out}."""
     d, size = rows.shape[1], min(max(64, 4 * rows.shape[1]), 256)
-    params = init_mlp(rng, [d + 1, size, size, size, d], np.float32)
-    params[-1][0][:] = 0
+    params = [(W * (l < 3), b) for l, (W, b) in enumerate(init_mlp(rng, [d + 1, size, size, size, d], np.float32))]
     score = lambda params: NoiseConditionalMLP(params, skip=True)
     noisy = lambda x: (x, rng.standard_normal(x.shape, x.dtype), stratified_sigmas(rng, sigmas[0], sigmas[-1], len(x)))
     fixed = noisy(np.resize(rng.permutation(held), (max(1024, min(4096, 2**17 // d)), d)).astype(np.float32))
@@ -123,21 +124,22 @@ def judge(u, held, rows):
 
 
 @checked(data=table, sigma_min=maybe)
-def sampler(data, rng, *, one_scale=False, rounded=False, sigma_min=None, steps=4000, progress=None):
+def sampler(data, rng, *, one_scale=False, rounded=True, sigma_min=None, steps=4000, progress=None):
     """draw, report: draw(n, annealed=False) gives n new rows (n,d) like those of data (n,d), an array or a DataFrame.
 
-    one_scale: columns share a unit. rounded: give back whole numbers, and values that repeat, as such. sigma_min: the
+    one_scale: columns share a unit. rounded: give whole numbers, and values that repeat, back as such. sigma_min: the
     least noise, of rows of deviation 1, in place of (REC.3). steps: the most to train. progress: as in fit. report: a
     dict of curve {step: held-out loss}, step, the one kept, sigmas, energy, nearest. Raises ValueError on text, missing
     values or fewer than 10 rows, with column and row; warns of copies and of a spread without a limit."""
     varying, distinct = np.ptp(data, axis=0) > 0, len(np.unique(data, axis=0))
     unit = np.mean(data[:, varying].var(axis=0))**0.5 if one_scale else None
-    u, x, values = zip(*(code(column, rng, distinct, unit) for column in data[:, varying].T))
+    u, x, values = zip(*(code(data[:, j], j, rng, distinct, unit) for j in np.flatnonzero(varying)))
     # Rows equal in every column that has a density are one row told again, and stay together.
     u, out = np.stack(u, axis=1), held_out(np.stack([c for c, v in zip(x, values) if v is None] or x, axis=1), rng)
-    rows, held, sigmas = u[~out], u[out], levels(u[~out], sigma_min)
+    w, Q = (u, np.eye(u.shape[1])) if one_scale else decorrelated(u)         # (n,d) (d,d)
+    rows, held, sigmas = w[~out], w[out], levels(w[~out], sigma_min)
     score, curve = train(rows, held, sigmas, rng, steps, progress)
-    new = lambda n, annealed=False: samples(score, rows, sigmas, n, rng, annealed)  # (n,d)
+    new = lambda n, annealed=False: samples(score, rows, sigmas, n, rng, annealed) @ Q  # (n,d)
     back = list(map(way_back, new(min(10_000, 2**20 // len(x))).T, x, values if rounded else [None] * len(x)))
 
     @checked
@@ -145,4 +147,4 @@ def sampler(data, rng, *, one_scale=False, rounded=False, sigma_min=None, steps=
         full = np.tile(data[0], (n, 1))
         full[:, varying] = np.stack([f(u) for f, u in zip(back, new(n, annealed).T)], axis=1)
         return full
-    return draw, {"curve": curve, "step": last_best(curve), "sigmas": sigmas} | judge(new(1000), held[:1000], rows)
+    return draw, {"curve": curve, "step": last_best(curve), "sigmas": sigmas} | judge(new(1000), u[out][:1000], u[~out])

@@ -79,7 +79,6 @@ corrected. Sources: Song et al. 2021; Anderson 1982; Ho et al. 2020; Karras et a
 2M); Chen et al. 2018 (change of variables); Lipman et al. 2023.
 """
 
-from itertools import pairwise
 from math import log
 
 import numpy as np
@@ -87,14 +86,12 @@ import numpy as np
 from .checks import at, grid, moved, sampling, upwards
 from .derivatives import divergence
 
-FINER = "use finer sigmas or smaller x"
-
 
 def _follow(advance, x, sigmas):
     """x (N,d) after advance(x, sigma, its successor) from each level to the next."""
-    for i, (sigma, after) in enumerate(pairwise(sigmas)):
-        with at(f"step {i}, from sigma = {sigma:.3g} to {after:.3g}"):
-            x = moved(advance(x, sigma, after), x, FINER)
+    for i, after in enumerate(sigmas[1:]):
+        with at(f"step {i}, from sigma = {sigmas[i]:.3g} to {after:.3g}"):
+            x = moved(advance(x, sigmas[i], after), x, "use finer sigmas or smaller x")
     return x
 
 
@@ -115,7 +112,7 @@ def probability_flow(score, x, sigmas):
     score(x, sigma) a step, order 2. Raises as reverse_sde does."""
     def advance(x, sigma, after):
         slope = -sigma * score(x, sigma)                                     # (N,d)  (SDE.14)
-        guess = moved(x + (after - sigma) * slope, x, FINER)                 # (N,d)  (SDE.16)
+        guess = x + (after - sigma) * slope                                  # (N,d)  (SDE.16)
         return x + 0.5 * (after - sigma) * (slope - after * score(guess, after))  # (N,d)  (SDE.16)
     return _follow(advance, x, sigmas)
 
@@ -138,9 +135,9 @@ def _runge_kutta(f, y, sigma, after):
     """y at after, from y at sigma, for dy/dσ = f(y, σ)."""
     step, middle = after - sigma, 0.5 * (sigma + after)
     f_1 = f(y, sigma)                                                        # like y
-    f_2 = f(moved(y + 0.5 * step * f_1, y, FINER), middle)
-    f_3 = f(moved(y + 0.5 * step * f_2, y, FINER), middle)
-    f_4 = f(moved(y + step * f_3, y, FINER), after)
+    f_2 = f(y + 0.5 * step * f_1, middle)
+    f_3 = f(y + 0.5 * step * f_2, middle)
+    f_4 = f(y + step * f_3, after)
     return y + step / 6 * (f_1 + 2 * f_2 + 2 * f_3 + f_4)                    # like y  (SDE.22)
 
 

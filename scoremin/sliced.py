@@ -62,9 +62,7 @@ def probes(rng, kind, shape, dtype=np.float64):
     if kind == "rademacher":
         return 2 * rng.integers(0, 2, size=shape).astype(dtype) - 1
     v = rng.standard_normal(shape, dtype)
-    if kind == "sphere":
-        v *= (shape[-1] / np.sum(v**2, axis=-1, keepdims=True))**0.5
-    return v
+    return v if kind == "gaussian" else v * (shape[-1] / np.sum(v**2, axis=-1, keepdims=True))**0.5
 
 
 @checked
@@ -84,8 +82,7 @@ def sliced_vr_loss(score, x, v):
 @checked(v=rows)
 def finite_difference_loss(score, x, v, radius):
     """E[½‖(s₊ + s₋)/2‖² + vᵀ(s₊ − s₋)/(2 radius)], a scalar: sliced_vr_loss with no derivative of the score.
-    v (N,d) from probes; radius > 0 in the units of x. The error is of order radius²; in float32 take .005
-    for x of size 1."""
+    v (N,d) from probes; radius > 0 in the units of x: in float32 take .005 for x of size 1 (SSM.13)."""
     ahead, behind = score(x + radius * v), score(x - radius * v)             # (N,d) (N,d)
     s, Jv = 0.5 * (ahead + behind), (ahead - behind) / (2 * radius)          # (N,d) (N,d)  (SSM.11)
     return mean(half_square(s) + inner(v, Jv))                               # ()  (SSM.12)

@@ -33,7 +33,7 @@ import numpy as np
 from autograd.core import make_vjp
 
 from .backprop import TRACING
-from .checks import at, checked, demand, finite, floats, gate, start, untraced
+from .checks import at, checked, floats, optional, start, untraced
 
 
 def leaves(params):
@@ -51,7 +51,6 @@ def unpack(parts, params):
 def flat(params):
     """All numbers of params as one vector (P,), and params again as views into it: what moves one moves the other."""
     parts = [floats("params", untraced("params", a)) for a in leaves(params)]
-    demand(any(a.size for a in parts), "params", params, "arrays of numbers to train")
     theta = np.concatenate(parts, axis=None)                                 # (P,)
     return theta, unpack(iter(np.split(theta, np.cumsum([a.size for a in parts])[:-1])), params)
 
@@ -69,15 +68,11 @@ def value_and_gradient(loss, params, x, rng):
     with TRACING:
         pullback, value = make_vjp(lambda params: loss(params, x, rng), params)
         g = np.concatenate(leaves(pullback(np.ones_like(value))), axis=None)  # (P,)
-    if not math.isfinite(np.vdot(g, g)):
-        raise FloatingPointError(f"|gradient| is {np.abs(g).max():.3g}")
+    floats("‖gradient‖²", np.array(np.vdot(g, g)), error=FloatingPointError)  # (FIT.1) needs squares
     return value, g
 
 
-watcher = gate("a function of step and params", lambda f: f is None or callable(f), lambda f: f or (lambda k, _: None))
-
-
-@checked(data=start, callback=watcher)
+@checked(data=start, callback=optional(lambda f: f))
 def fit(loss, params, data, *, steps, rng, batch_size=256, learning_rate=1e-3, progress=None, callback=None):
     """Minimise E loss(params, x, rng) over random batches x (batch_size, d) of data (n, d), drawn with replacement, in
     the dtype of params. Returns the trained params and the losses, one for each step taken.
@@ -88,17 +83,17 @@ def fit(loss, params, data, *, steps, rng, batch_size=256, learning_rate=1e-3, p
     theta, params = flat(params)
     data, m_1, m_2, losses = floats("data", data, theta.dtype), np.zeros_like(theta), np.zeros_like(theta), []
     slower = f"try a learning_rate below {learning_rate:.3g}"
-    for _, k in zip(progress(range(steps)), range(1, steps + 1)):
+    for k, _ in enumerate(progress(range(steps)), 1):
         x = data.take(rng.integers(len(data), size=batch_size), axis=0)      # (B,d)
         with at(f"step {k}", f"; {slower if losses else 'look at the loss and at the scale of data and params'}"):
             value, g = value_and_gradient(loss, params, x, rng)              # () (P,)
         losses.append(value)
         rate = 0.5 * learning_rate * (1 + math.cos(math.pi * (k - 1) / steps))   # (FIT.4)
         adam_step(theta, g, m_1, m_2, k, rate)
-        if callback(k - 1, params):
+        if callback and callback(k - 1, params):
             break
-    if not finite(theta):
-        raise FloatingPointError(f"params are not finite after the last step; {slower}")
+    with at("the last step", f"; {slower}"):
+        floats("params", theta, error=FloatingPointError)
     return params, np.array(losses)
 
 

@@ -208,7 +208,7 @@ def test_wrong_input_is_named():
         (lambda: finite_difference_loss(MLP(params), x, v[:3], 0.1), "v has shape"),
         (lambda: denoising_vr_loss(MLP(params), x, v, -1.0), "sigma is -1.0"),
         (lambda: denoising_vr_loss(MLP(params), x, v[:3], 0.1), "z has shape"),
-        (lambda: standardise(np.full((7, 2), 0.1)), "data is constant in columns"),
+        (lambda: standardise(np.full((7, 2), 0.1)), r"data in columns \[0 1\] is .*; want columns that vary"),
         (lambda: standardise(np.ones(5)), "data has shape"),
         (lambda: kde_log_density(x + 1, x, 0.4, leave_one_out=True), "leave_one_out"),
     ]:

@@ -9,7 +9,7 @@ from autograd import elementwise_grad, grad, jacobian
 from oracles import MIXTURE
 
 from scoremin import GaussianMixture, checkerboard, standardise, swiss_roll, two_moons
-from scoremin.data import log_sum_exp
+from scoremin.data import decorrelated, log_sum_exp
 
 # Unequal weights and covariances, none of them diagonal, in one, two and three dimensions.
 MIXTURES = {
@@ -220,10 +220,10 @@ def test_weights_within_rounding_of_one_are_normalised():
 def test_covariances_are_judged_in_their_own_scale(scale):
     """Off by a thousandth, or singular to rounding, is refused at any scale; correlation 1 − 1e-9 is not."""
     make = lambda a, b: GaussianMixture([1], [[0, 0]], scale * np.array([[[1.0, a], [b, 1.0]]]))
-    with pytest.raises(ValueError, match="want symmetric ones"):
+    with pytest.raises(ValueError, match="want symmetric ones, positive definite"):
         make(0.5, 0.501)
     for bad in (1.0, 1 - 1e-16, 1.5):
-        with pytest.raises(ValueError, match="want all > 0 beyond rounding"):
+        with pytest.raises(ValueError, match="positive definite beyond rounding"):
             make(bad, bad)
     s = make(1 - 1e-9, 1 - 1e-9).score(np.sqrt(scale) * np.array([[1.0, -1.0]]))
     assert np.allclose(s * np.sqrt(scale), [[-1e9, 1e9]], rtol=1e-6)         # −1/(1 − ρ) along (1, −1)
@@ -275,3 +275,32 @@ def test_data_of_a_small_unit_are_no_constants(dtype):
     x = np.random.default_rng(19).standard_normal((50, 2)).astype(dtype)
     (u, _, scale), (small, _, its_scale) = standardise(x), standardise(2.0**-30 * x)
     assert np.array_equal(u, small) and np.array_equal(2.0**-30 * scale, its_scale)
+
+
+def test_columns_lose_their_correlations():
+    """(MIX.9) u = wQ, Q symmetric; of many rows w has the covariance I, but where a variance is below .3: that of the
+    thinnest direction of ρ = .9 is .1, of which ⅓ is left."""
+    rng = np.random.default_rng(7)
+    for rho, thin in ((0.6, 1), (-0.6, 1), (0.9, 1 / 3)):
+        a, b = rng.standard_normal((2, 40_000))
+        u = standardise(np.stack([a, rho * a + np.sqrt(1 - rho**2) * b], axis=1))[0]
+        w, Q = decorrelated(u)
+        assert np.allclose(w @ Q, u, atol=1e-12) and np.array_equal(np.round(Q, 12), np.round(Q.T, 12))
+        assert np.allclose(np.sort(np.linalg.eigvalsh(np.cov(w.T))), [thin, 1], atol=0.02)
+    assert decorrelated(u[:, :1])[1] == 1
+
+
+def test_correlations_are_shrunk_as_chance_wants():
+    """(MIX.9) By loops over pairs, for one table; of 400 tables of 30 independent rows, five columns, κ r̂ has less than
+    half the mean square of r̂, whose law has 1/(n − 1) a pair; of equal columns all is kept."""
+    rng, off = np.random.default_rng(8), ~np.eye(5, dtype=bool)
+    tables = rng.standard_normal((400, 30, 5))
+    u = tables[0] + 0.5 * tables[1][:, :1]
+    r = np.corrcoef(u.T)
+    chance = sum((1 - r[i, j]**2)**2 / 30 for i in range(5) for j in range(5) if i != j)
+    Q = decorrelated(u)[1]
+    assert np.allclose((Q @ Q)[off], (1 - chance / sum(r[off]**2)) * r[off], rtol=1e-12)
+    kept = np.mean([np.mean((Q @ Q)[off]**2) for _, Q in map(decorrelated, tables)])
+    assert kept < 0.5 / 29
+    same = decorrelated(np.tile(tables[0][:, :1], (1, 2)))[1]
+    assert np.allclose(same @ same, [[1.15, 0.85], [0.85, 1.15]])            # 2 and 0, raised to .3

@@ -9,7 +9,7 @@ from autograd import grad, jacobian, make_jvp, value_and_grad
 from autograd.misc import flatten
 from oracles import MIXTURE, gradient_error, plain_mlp, random_params
 
-from scoremin import MLP, EnergyMLP, NoiseConditionalMLP, divergence, energy_score, jvp, kde_score
+from scoremin import MLP, EnergyMLP, NoiseConditionalMLP, divergence, energy_score, explicit_loss, jvp, kde_score
 from scoremin.backprop import cast
 from scoremin.derivatives import half_square, inner, mean
 
@@ -205,9 +205,12 @@ def test_cast_changes_the_precision_and_its_gradient_comes_back():
 
 
 def test_a_mean_that_leaves_the_range_of_floats_is_an_error():
-    """No infinite loss comes back: the terms of float32 are too large to square."""
-    with np.errstate(over="ignore"), pytest.raises(FloatingPointError, match=r"the loss is inf: .* range of float32"):
-        mean(half_square(np.full((2, 2), 1e30, np.float32)))
+    """No infinite loss comes back, nor the gradient of one: the terms of float32 are too large to square."""
+    x, a = np.ones((2, 2), np.float32), np.float32(1e30)
+    loss = lambda a: explicit_loss(lambda x: a * x, x, x)
+    for f in (loss, grad(loss)):
+        with pytest.raises(FloatingPointError, match="explicit_loss is not finite: inputs too large"):
+            f(a)
 
 
 def test_trace_of_a_plain_score_holds_one_direction_at_a_time():

@@ -232,7 +232,7 @@ def test_a_test_without_permutations_or_an_error_without_size_is_refused():
     x = np.ones((3, 1))
     with pytest.raises(ValueError, match="n_permutations is 0; want a whole number >= 1"):
         two_sample_test(x, x, np.random.default_rng(12), n_permutations=0)
-    with pytest.raises(ValueError, match=r"target\(x\) is 0 at every x"):
+    with pytest.raises(ValueError, match=r"target\(x\) is 0.0; want one that is not 0 at every x"):
         relative_error(np.ones_like, np.zeros_like, x)
     with pytest.raises(FloatingPointError, match=r"^target\(x\) holds NaN"):
         relative_error(np.ones_like, lambda x: np.nan * x, x)
@@ -319,5 +319,5 @@ def test_balls_need_more_points_than_neighbours():
     """(MET.6) k is a whole number below the size of either sample."""
     x = np.arange(8.0).reshape(4, 2)
     assert precision_recall(x, x, 3) == (1, 1)
-    with pytest.raises(ValueError, match="k is 4, of 4 and 8 points; want fewer neighbours than points"):
+    with pytest.raises(ValueError, match="k is 4; want fewer neighbours than points, of which there are 4 and 8"):
         precision_recall(x, np.tile(x, (2, 1)), 4)
