@@ -18,8 +18,8 @@ Levels. σ_1 is the largest distance between rows (NCSN.6), the ratio that of (N
 
     (REC.3)  σ_L = .3 median_i min_{j≠i} ‖u_i − u_j‖/√d,   within [.02, .15]
 
-Training. Three hidden layers of width 4d, from 64 to 256; 64 below 1,000 rows, which a wider one learns by heart. With
-W_L = 0 and the skip (NET.8) it starts at N(0, I). λ of (NCSN.3) weighs errors of f alike at every level, by (NET.9):
+Training. Three hidden layers of width 4d, from 64 to 256; with W_L = 0 and the skip (NET.8) it starts at N(0, I). λ of
+(NCSN.3) weighs errors of f alike at every level, by (NET.9):
 
     (REC.4)  λ(σ) = σ²(1 + σ²),   λ(σ) ℓ(θ; σ) = ½ E‖f − t‖²
 
@@ -89,7 +89,7 @@ def levels(u, sigma_min):
 
 def train(rows, held, sigmas, rng, steps, progress):
     """The score (x, sigma) of rows (n,d) under noise, and {step: NCSN loss of the rows held out}."""
-    d, size = rows.shape[1], min(max(64, 4 * rows.shape[1]), 256 if len(rows) >= 1000 else 64)
+    d, size = rows.shape[1], min(max(64, 4 * rows.shape[1]), 256)
     params = [(W * (l < 3), b) for l, (W, b) in enumerate(init_mlp(rng, [d + 1, size, size, size, d], np.float32))]
     score = lambda params: NoiseConditionalMLP(params, skip=True)
     noisy = lambda x: (x, rng.standard_normal(x.shape, x.dtype), stratified_sigmas(rng, sigmas[0], sigmas[-1], len(x)))

@@ -141,8 +141,9 @@ def test_the_loss_weighs_errors_of_the_network_alike_at_every_level():
 
 def test_the_judge_measures_copies_and_distance():
     """(REC.5) (MET.2) Samples beside the rows at a tenth of the usual distance: nearest is .1, and a warning; rows of
-    one law: energy and nearest are 1 in the mean of 40 trials, within 5 standard errors. Two at one
-    place, 4 and √32 from two held out, 4 apart: ED = 4 + √32 − 0 − 2, over (½ + ½)·4."""
+    one law: energy and nearest are 1 in the mean of 40 trials, within 5 standard errors; m of n rows drawn anew: energy
+    is 1 + (1/n)(1 − 1/m)/(1/m + 1/h), as two are one row with probability 1/n. Two at one place, 4 and √32 from two
+    held out, 4 apart: ED = 4 + √32 − 0 − 2, over (½ + ½)·4."""
     rng = np.random.default_rng(6)
     row_grid = 10.0 * np.arange(40)[:, None] + np.zeros((1, 2))
     with pytest.warns(UserWarning, match=r"near copies, 0\.10 times as far .* larger sigma_min"):
@@ -151,6 +152,10 @@ def test_the_judge_measures_copies_and_distance():
     fresh = lambda n: rng.standard_normal((n, 3))
     trials = np.array([list(judge(fresh(200), fresh(100), fresh(300)).values()) for _ in range(40)])
     assert (np.abs(trials.mean(axis=0) - 1) < 5 * trials.std(axis=0) / sqrt(40)).all()
+    anew = lambda rows: judge(rows[rng.integers(50, size=200)], fresh(100), rows)["energy"]
+    with pytest.warns(UserWarning, match="near copies"):
+        energies = np.array([anew(fresh(50)) for _ in range(200)])
+    assert abs(energies.mean() - (1 + 199 / 200 / 50 / (1 / 200 + 1 / 100))) < 5 * energies.std() / sqrt(200)
     held = np.array([[0.0, 0], [4, 0]])
     assert abs(judge(np.array([[0.0, 4], [0, 4]]), held, held + 9)["energy"] - (4 + sqrt(32) - 2) / 4) < 1e-12
 
@@ -229,9 +234,9 @@ def test_annealing_takes_fifteen_steps_of_half_the_least_noise_squared():
     assert abs(np.var(x) / (V / (1 + sigmas[-1]**2)**2) - 1) < 5 * sqrt(2 / 320_000)
 
 
-@pytest.mark.parametrize("n, d, width", [(1000, 2, 64), (1000, 20, 80), (1000, 80, 256), (999, 80, 64)])
-def test_the_width_follows_columns_and_rows(n, d, width):
-    """Three hidden layers of 4d, from 64 to 256, and 64 below 1,000 rows, in float32."""
+@pytest.mark.parametrize("n, d, width", [(1000, 2, 64), (1000, 20, 80), (1000, 80, 256), (99, 80, 256)])
+def test_the_width_follows_the_columns(n, d, width):
+    """Three hidden layers of 4d, from 64 to 256, however many rows, in float32."""
     rows = np.random.default_rng(14).standard_normal((n + 5, d))
     params = train(rows[5:], rows[:5], np.array([3.0, 0.1]), np.random.default_rng(15), 1, iter)[0].params
     assert [b.size for _, b in params] == [width] * 3 + [d] and params[0][0].dtype == np.float32
