@@ -68,11 +68,19 @@ def jvp(score, x, v):
 
 @checked
 def divergence(score, x):
-    """s(x) (N,d) and the exact trace of its Jacobian (N,): one direction at a time, so memory does not grow with d²."""
-    if hasattr(score, "divergence"):
-        return score.divergence(x)
+    """s(x) (N,d) and the exact trace of its Jacobian (N,)."""
+    return score.divergence(x) if hasattr(score, "divergence") else trace(score, x)  # (N,d) (N,)  (JVP.2)
+
+
+def trace(score, x):
+    """The same by d directional derivatives: all at once of a score that knows them, with one pass for s; else one
+    after the other, so that memory does not grow with d²."""
+    units = np.broadcast_to(np.eye(x.shape[1], dtype=x.dtype)[:, None], (x.shape[1], *x.shape))  # (d,N,d)
+    if hasattr(score, "jvp"):
+        s, J = score.jvp(x, units)                                           # (N,d) (d,N,d)
+        return s, np.sum(inner(units, J), axis=0)                            # (N,d) (N,)  (JVP.2)
     tr = 0
-    for j, unit in enumerate(np.eye(x.shape[1], dtype=x.dtype)):
-        s, Jv = jvp(score, x, np.broadcast_to(unit, x.shape))                # (N,d) (N,d)
+    for j, unit in enumerate(units):
+        s, Jv = along(score, x, unit)                                        # (N,d) (N,d)
         tr = tr + Jv[:, j]                                                   # (N,)  (JVP.2)
     return s, tr

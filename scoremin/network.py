@@ -48,7 +48,7 @@ from autograd.extend import defjvp, defvjp, primitive
 
 from .backprop import evaluate, in_blocks, mlp, mlp_jvp, mlp_trace, traced
 from .checks import checked, demand, levels, parameters
-from .derivatives import along, divergence, inner
+from .derivatives import along, trace
 
 quiet = np.errstate(over="ignore")                                           # e^−y may be infinite: ς is 0 then
 sigmoid = primitive(quiet(lambda y: 1 / (1 + np.exp(-y))))                   # ς  (NET.2)
@@ -107,11 +107,9 @@ class MLP:
     def divergence(self, x):
         """s (N,d), and tr ∂s/∂x (N,): in closed form for two hidden layers, else by d tangents at once."""
         if len(self.params) == 3:                                            # (ISM.13)
-            s, tr = evaluate(lambda params, x: divergence(lambda x: plain(params, x), x), mlp_trace, self.params, x)
+            s, tr = evaluate(lambda params, x: trace(lambda x: plain(params, x), x), mlp_trace, self.params, x)
             return inclined(s, self.slope, x), inclined(tr, self.slope, self.d)  # (N,d) (N,)  (NET.10)
-        units = np.broadcast_to(np.eye(self.d, dtype=x.dtype)[:, None], (self.d, *x.shape))  # (d,N,d)
-        s, J = self.jvp(x, units)                                            # (N,d) (d,N,d)
-        return s, np.sum(inner(units, J), axis=0)                            # (N,d) (N,)  (JVP.2)
+        return trace(self, x)                                                # (N,d) (N,)  (JVP.2)
 
 
 class NoiseConditionalMLP:

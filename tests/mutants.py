@@ -61,6 +61,7 @@ MUTANTS = [
     ("scoremin/derivatives.py", "test_derivatives test_bad_input", [
         ("Jv[:, j]", "Jv[:, 0]", "the first column for the diagonal"),
         ("tr = tr + Jv", "tr = Jv", "the last entry for the trace"),
+        ("np.sum(inner(units, J), axis=0)", "inner(units, J)[0]", "the first entry for the trace"),
         ("np.stack(Jv)", "np.stack(Jv[::-1])", "probes in another order"),
         ('if hasattr(score, "divergence")', "if False",
          "a divergence that is offered not used"),
@@ -201,7 +202,6 @@ MUTANTS = [
         ("self.sigma_data / (sigma * tau) * f - x / tau**2", "self.sigma_data / (sigma * tau) * f - x / tau",
          "τ for τ² in the score of the skip"),
         ("inclined(tr, self.slope, self.d)", "inclined(tr, self.slope, 1)", "the d of the skip's trace"),
-        ("np.sum(inner(units, J), axis=0)", "inner(units, J)[0]", "the first entry for the trace"),
         ("if len(self.params) == 3", "if len(self.params) >= 3", "the closed form at another depth"),
     ]),
     ("scoremin/train.py", "test_train", [
