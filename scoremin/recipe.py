@@ -140,7 +140,7 @@ def sampler(data, rng, *, one_scale=False, rounded=True, sigma_min=None, steps=4
     rows, held, sigmas = w[~out], w[out], levels(w[~out], sigma_min)
     score, curve = train(rows, held, sigmas, rng, steps, progress)
     new = lambda n, annealed=False: samples(score, rows, sigmas, n, rng, annealed) @ Q  # (n,d)
-    back = list(map(way_back, new(min(10_000, 2**20 // len(x))).T, x, values if rounded else [None] * len(x)))
+    back = list(map(way_back, new(min(5000, 2**20 // len(x))).T, x, values if rounded else [None] * len(x)))
 
     @checked
     def draw(n, annealed=False):
