@@ -96,7 +96,7 @@ def train(rows, held, sigmas, rng, steps, progress):
     fixed = noisy(np.resize(rng.permutation(held), (max(1024, min(4096, 2**17 // d)), d)).astype(np.float32))
     ends, curve, best = until_it_rises(params, lambda params: float(ncsn_loss(score(params), *fixed)))
     fit(lambda params, x, rng: even_loss(score(params), *noisy(x)), params, rows, steps=steps, rng=rng,
-        learning_rate=0.18 / size**0.5 if len(rows) >= 1000 else 0.003, progress=progress, callback=ends)
+        learning_rate=0.12 / size**0.5 if len(rows) >= 1000 else 0.003, progress=progress, callback=ends)
     return score(best), curve
 
 
@@ -140,7 +140,7 @@ def sampler(data, rng, *, one_scale=False, rounded=True, sigma_min=None, steps=4
     rows, held, sigmas = w[~out], w[out], levels(w[~out], sigma_min)
     score, curve = train(rows, held, sigmas, rng, steps, progress)
     new = lambda n, annealed=False: samples(score, rows, sigmas, n, rng, annealed) @ Q  # (n,d)
-    back = list(map(way_back, new(min(5000, 2**20 // len(x))).T, x, values if rounded else [None] * len(x)))
+    back = list(map(way_back, new(min(10_000, 2**20 // len(x))).T, x, values if rounded else [None] * len(x)))
 
     @checked
     def draw(n, annealed=False):
