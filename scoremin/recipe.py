@@ -33,10 +33,11 @@ to about 1/√n, whatever d. So each column of samples, of law F̂, is carried t
 
     (REC.6)  x = F⁻¹(F̂(u)):   P(x ≤ a) = P(u ≤ F̂⁻¹(F(a))) = F(a)
 
-which leaves what columns have to do with each other; no sample lies beyond the last row. The i-th smallest of n stands
-at F = (i − ½)/n, so each has its n-th: at (i − 1)/(n − 1) the first and the last would have half, and a column of heavy
-tails lose up to a seventh of its deviation. The report, before (REC.6): energy, the energy distance of m = 1,000
-samples to h held-out rows over its mean for real rows (MET.2), 1 + (1/n)/(1/m + 1/h) for n rows drawn anew, and
+with F̂ of more samples than there are rows. It leaves what columns have to do with each other; no sample lies beyond the
+last row. The i-th smallest of n stands at F = (i − ½)/n, so each has its n-th: at (i − 1)/(n − 1) the first and the last
+would have half, and a column of heavy tails lose up to a seventh of its deviation. The report, before (REC.6): energy,
+the energy distance of m = 1,000 samples to h held-out rows over its mean for real rows (MET.2), 1 + (1/n)/(1/m + 1/h)
+for n rows drawn anew, and
 
     (REC.5)  nearest = median distance of samples to the nearest training row, over the same of held-out rows
 
@@ -140,7 +141,7 @@ def sampler(data, rng, *, one_scale=False, rounded=True, sigma_min=None, steps=4
     rows, held, sigmas = w[~out], w[out], levels(w[~out], sigma_min)
     score, curve = train(rows, held, sigmas, rng, steps, progress)
     new = lambda n, annealed=False: samples(score, rows, sigmas, n, rng, annealed) @ Q  # (n,d)
-    back = list(map(way_back, new(min(10_000, 2**20 // len(x))).T, x, values if rounded else [None] * len(x)))
+    back = [*map(way_back, new(min(8 * len(w) + 9000, 2**20 // len(x))).T, x, values if rounded else [None] * len(x))]
 
     @checked
     def draw(n, annealed=False):
