@@ -34,7 +34,7 @@ to about 1/√n, whatever d. So each column of samples, of law F̂, is carried t
     (REC.6)  x = F⁻¹(F̂(u)):   P(x ≤ a) = P(u ≤ F̂⁻¹(F(a))) = F(a)
 
 with F̂ of more samples than there are rows. It leaves what columns have to do with each other; no sample lies beyond the
-last row. The i-th smallest of n stands at F = (i − ½)/n, so each has its n-th: at (i − 1)/(n − 1) the first and the last
+last row. The i-th smallest of n stands at F = (i − ½)/n, so each has its n-th: at (i − 1)/(n − 1) the two outermost
 would have half, and a column of heavy tails lose up to a seventh of its deviation. The report, before (REC.6): energy,
 the energy distance of m = 1,000 samples to h held-out rows over its mean for real rows (MET.2), 1 + (1/n)/(1/m + 1/h)
 for n rows drawn anew, and
