@@ -62,16 +62,20 @@ def ncsn_loss(score, x, z, sigma):
     return mean(half_square(sigma * s + z))                                  # ()  (NCSN.4)
 
 
+def both_signs(x, z, sigma):
+    """Each point under z and under −z: x (2N,d), z (2N,d), sigma (2N,1)."""
+    return (np.concatenate(pair) for pair in ([x, x], [z, -z], [sigma, sigma]))
+
+
 @checked(sigma=noise_levels)
 def ncsn_vr_loss(score, x, z, sigma):
     """ncsn_loss of every point under z and under −z, of the same mean; two passes of the score."""
-    x, z, sigma = (np.concatenate(pair) for pair in ([x, x], [z, -z], [sigma, sigma]))  # (2N,d) (2N,d) (2N,1)
-    return ncsn_loss(score, x, z, sigma)                                     # ()  (NCSN.8)
+    return ncsn_loss(score, *both_signs(x, z, sigma))                        # ()  (NCSN.8)
 
 
 def even_loss(score, x, z, sigma):
     """½ E‖f − t‖² under z and −z, a scalar; sigma (n,)."""
-    x, z, sigma = np.tile(x, (2, 1)), np.concatenate([z, -z]), np.tile(sigma, 2)[:, None].astype(x.dtype)
+    x, z, sigma = both_signs(x, z, sigma[:, None].astype(x.dtype))           # (2n,d) (2n,d) (2n,1)
     s = score(x + sigma * z, sigma[:, 0])                                    # (2n,d)
     return mean((1 + sigma[:, 0]**2) * half_square(sigma * s + z))           # ()  (REC.4)
 

@@ -129,7 +129,7 @@ MUTANTS = [
     ]),
     ("scoremin/ncsn.py", "test_recipe", [
         ("(1 + sigma[:, 0]**2) *", "(1 + sigma[:, 0]) *", "σ for σ² in the even weight"),
-        ("np.concatenate([z, -z]), np.tile", "np.concatenate([z, z]), np.tile", "one noise twice in the even loss"),
+        ("[z, -z], [sigma", "[z, z], [sigma", "one noise twice in the even loss"),
     ]),
     ("scoremin/recipe.py", "test_recipe", [
         ('method="hazen"', 'method="linear"', "extreme rows with half their weight on the way back"),

@@ -354,8 +354,8 @@ def test_a_column_without_a_limit_to_its_spread_is_told():
     """A Cauchy column, whose largest fiftieth of rows holds nearly all of its squares; a rare whole number is none."""
     rng = np.random.default_rng(11)
     cauchy, plain = np.tan(np.pi * (rng.random(400) - 0.5)), rng.standard_normal(400)
-    told = f"a few rows hold most of the spread of column 1, .* up to {cauchy.max():.3g}"
-    with pytest.warns(UserWarning, match=told) as told:
+    message = f"a few rows hold most of the spread of column 1, .* up to {cauchy.max():.3g}"
+    with pytest.warns(UserWarning, match=message) as told:
         draw, _ = sampler(np.stack([plain, cauchy], axis=1), rng, steps=40)
     assert np.abs(draw(500)[:, 1]).max() <= np.abs(cauchy).max() and told[0].filename == __file__
     with warnings.catch_warnings():
